@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The lock over an explicit environment: what `lockhost::SpinLock` and the C ABI
+ * are made of, and what the lab guest and the tests call with an environment of
+ * their own. Applications use client/lock/spinlock.h or lockhost.h instead.
+ */
+#ifndef LOCKHOST_CLIENT_LOCK_SPIN_CORE_H_
+#define LOCKHOST_CLIENT_LOCK_SPIN_CORE_H_
+
+#include <stdint.h>
+
+#include "client/lock/platform.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Acquires; acquire order. `word` is zero-initialised at first use. */
+void lockhost_core_lock(const struct lockhost_env* env, uint32_t* word);
+/* True if it was free and is now held; acquire order on success. */
+int lockhost_core_trylock(const struct lockhost_env* env, uint32_t* word);
+/* Releases; release order. The caller must hold the lock. */
+void lockhost_core_unlock(const struct lockhost_env* env, uint32_t* word);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LOCKHOST_CLIENT_LOCK_SPIN_CORE_H_ */

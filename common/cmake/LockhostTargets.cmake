@@ -1,0 +1,63 @@
+# Targets of this project. Includes are written from the repository's root
+# ("agent/table/vm_table.h"), yet a target sees only the folders it links to: each
+# folder has an include root of its own, a directory that holds nothing but a link
+# to that folder. So an include that goes against the data flow does not compile.
+
+set(LOCKHOST_INCLUDE_ROOTS "${CMAKE_BINARY_DIR}/include_roots")
+
+# Sets OUT to the include root that shows FOLDER alone, making it if needed.
+function(lockhost_include_root OUT FOLDER)
+  string(REPLACE "/" "_" name "${FOLDER}")
+  set(root "${LOCKHOST_INCLUDE_ROOTS}/${name}")
+  cmake_path(GET FOLDER PARENT_PATH parent)
+  file(MAKE_DIRECTORY "${root}/${parent}")
+  file(CREATE_LINK "${CMAKE_SOURCE_DIR}/${FOLDER}" "${root}/${FOLDER}" SYMBOLIC)
+  set(${OUT} "${root}" PARENT_SCOPE)
+endfunction()
+
+add_library(lockhost_flags INTERFACE)
+target_compile_options(lockhost_flags INTERFACE -Wall -Wextra -Werror)
+if(LOCKHOST_SANITIZE)
+  target_compile_options(lockhost_flags INTERFACE
+    -fsanitize=${LOCKHOST_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(lockhost_flags INTERFACE -fsanitize=${LOCKHOST_SANITIZE})
+endif()
+
+# lockhost_library(NAME FOLDER folder [SOURCES ...] [DEPS ...] [PRIVATE_DEPS ...])
+# A static library, or an interface one when there are no sources. FOLDER is what
+# users of the library may include.
+function(lockhost_library NAME)
+  cmake_parse_arguments(ARG "" "FOLDER" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  lockhost_include_root(root "${ARG_FOLDER}")
+  if(ARG_SOURCES)
+    add_library(${NAME} STATIC ${ARG_SOURCES})
+    target_include_directories(${NAME} PUBLIC "${root}")
+    target_link_libraries(${NAME} PUBLIC ${ARG_DEPS} PRIVATE lockhost_flags ${ARG_PRIVATE_DEPS})
+  else()
+    add_library(${NAME} INTERFACE)
+    target_include_directories(${NAME} INTERFACE "${root}")
+    target_link_libraries(${NAME} INTERFACE ${ARG_DEPS})
+  endif()
+endfunction()
+
+# lockhost_program(NAME SOURCES ... DEPS ...)
+function(lockhost_program NAME)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${NAME} ${ARG_SOURCES})
+  target_link_libraries(${NAME} PRIVATE lockhost_flags ${ARG_DEPS})
+endfunction()
+
+# lockhost_test(NAME SOURCES ... DEPS ... [TIMEOUT seconds] [LABELS ...])
+# A GoogleTest binary; each test is a ctest of its own. Tests may include from tests/.
+function(lockhost_test NAME)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 60)
+  endif()
+  lockhost_include_root(root tests)
+  add_executable(${NAME} ${ARG_SOURCES})
+  target_include_directories(${NAME} PRIVATE "${root}")
+  target_link_libraries(${NAME} PRIVATE lockhost_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  gtest_discover_tests(${NAME} TEST_PREFIX "${NAME}." DISCOVERY_TIMEOUT 60
+    PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+endfunction()
