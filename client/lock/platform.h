@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the lock slow path needs from the world, as a table of functions, so that
- * the very code that applications link also runs where there is no kernel (the lab
- * guest), and under a test's hand. The idea is Concurrency Kit's `ck_ec_ops`.
+ * What the lock needs from the world, as a table of functions, so that the very
+ * code that applications link also runs where there is no kernel (the lab guest),
+ * and under a test's hand. The idea is Concurrency Kit's `ck_ec_ops`.
  *
  * Every function is called with the environment's `context`. None may take a lock
  * of this library. Plain C: no libc, no C++ runtime.
@@ -12,48 +12,48 @@
 
 #include <stdint.h>
 
-#include "client/page/hint_page.h"
-#include "client/page/report_page.h"
+#include "client/page/hint_reader.h"
+
+#define LOCKHOST_UNKNOWN_VCPU UINT32_MAX
 
 /* What a waiter is doing; handed to `pause` and `wait` for whoever measures. */
 struct lockhost_waiting {
-  uint32_t awaited_vcpu;   /* of the lock's holder as the lock word says; UINT32_MAX: not known */
+  uint32_t awaited_vcpu;   /* of the lock's holder; LOCKHOST_UNKNOWN_VCPU: not known */
   uint32_t believed_state; /* enum lockhost_run_state: what the waiter acts upon */
 };
 
+/* The calling thread, as the lock knows it. Owned by the platform, one a thread. */
+struct lockhost_thread {
+  uint32_t slot; /* below 65,535; names the thread in report words */
+  uint32_t held; /* locks it holds now */
+};
+
 struct lockhost_platform {
-  /* Sleeps while *word == expected, for at most timeout_ns. May return early for no
-     reason. Must not miss a `kick` that follows a change of *word (futex semantics). */
+  /* Sleeps while *word == expected, for at most timeout_ns (UINT64_MAX: no limit). May
+     return early for no reason. Must not miss a `kick` that follows a change of *word
+     (futex semantics). */
   void (*wait)(void* context, uint32_t* word, uint32_t expected, uint64_t timeout_ns,
                const struct lockhost_waiting* waiting);
   /* Wakes one sleeper on `word`, if there is one. */
   void (*kick)(void* context, uint32_t* word);
   /* One spin-wait hint (x86 PAUSE). */
   void (*pause)(void* context, const struct lockhost_waiting* waiting);
-  /* KVM id of the vCPU the caller runs on; may be out of date on return.
-     UINT32_MAX: not known. */
+  /* KVM id of the vCPU the caller runs on; may be out of date on return. */
   uint32_t (*current_vcpu)(void* context);
+  /* The calling thread; never null. */
+  struct lockhost_thread* (*self)(void* context);
   /* The guest's CLOCK_MONOTONIC (ns), the clock of lockhost_hint_header.valid_until_ns. */
   uint64_t (*now_ns)(void* context);
   /* Wakes the guest agent that sleeps on reports->bell. */
   void (*ring)(void* context, struct lockhost_report_header* reports);
 };
 
-/*
- * Where a lock's operations run: the platform and the pages. Any page may be null:
- * then there are no hints, or no reports. Pages must stay mapped as long as any
- * lock operation may run. `slot_count`s are copied at attach, after they were
- * checked against the mapped size, and never read from the page again.
- */
+/* Where a lock's operations run. The pages must stay mapped as long as any lock
+   operation may run. */
 struct lockhost_env {
   const struct lockhost_platform* platform;
   void* context;
-  const struct lockhost_hint_header* lease; /* the guest agent's page: valid_until_ns, generation */
-  const struct lockhost_hint_header* hints; /* the page with the slots; may be `lease` itself */
-  struct lockhost_report_header* reports;
-  uint32_t hint_slots;
-  uint32_t report_slots;
-  uint32_t hint_stride; /* bytes */
+  struct lockhost_pages pages;
 };
 
 #endif /* LOCKHOST_CLIENT_LOCK_PLATFORM_H_ */

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/lock/attach.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+namespace lockhost::lock {
+namespace {
+
+// Maps the whole file; null on any failure. The fd is not kept.
+void* MapFile(const char* path, int open_flags, int protection, uint64_t* bytes) {
+  const int fd = open(path, open_flags | O_CLOEXEC);
+  if (fd < 0) return nullptr;
+  struct stat info {};
+  void* address = MAP_FAILED;
+  if (fstat(fd, &info) == 0 && info.st_size > 0) {
+    *bytes = static_cast<uint64_t>(info.st_size);
+    address = mmap(nullptr, *bytes, protection, MAP_SHARED, fd, 0);
+  }
+  close(fd);
+  return address == MAP_FAILED ? nullptr : address;
+}
+
+// The number after the colon of "key : value" if `line` has that key, otherwise -1.
+long ValueOf(const char* line, size_t length, const char* key) {
+  const size_t key_length = strlen(key);
+  if (length <= key_length || strncmp(line, key, key_length) != 0) return -1;
+  const char* end = line + length;
+  const char* at = line + key_length;
+  while (at < end && (*at == ' ' || *at == '\t')) ++at;
+  if (at == end || *at != ':') return -1;
+  ++at;
+  while (at < end && *at == ' ') ++at;
+  long value = -1;
+  for (; at < end && *at >= '0' && *at <= '9' && value < 1'000'000; ++at) {
+    value = (value < 0 ? 0 : value * 10) + (*at - '0');
+  }
+  return value;
+}
+
+}  // namespace
+
+lockhost_status_code_t MapPages(const char* hint_path, const char* report_path,
+                                lockhost_pages* pages) {
+  *pages = {};
+  uint64_t bytes = 0;
+  const auto* hints =
+      static_cast<const lockhost_hint_header*>(MapFile(hint_path, O_RDONLY, PROT_READ, &bytes));
+  if (hints == nullptr) return LOCKHOST_STATUS_NO_PAGE;
+  const uint32_t slots = lockhost_check_hint_page(hints, bytes);
+  if (slots == 0) return LOCKHOST_STATUS_BAD_PAGE;
+  pages->lease = hints;
+  pages->hints = hints;
+  pages->hint_slots = slots;
+
+  auto* reports = static_cast<lockhost_report_header*>(
+      MapFile(report_path, O_RDWR, PROT_READ | PROT_WRITE, &bytes));
+  const uint32_t report_slots = lockhost_check_report_page(reports, bytes);
+  if (report_slots != 0) {
+    pages->reports = reports;
+    pages->report_slots = report_slots;
+  }
+  return LOCKHOST_STATUS_HINTS;
+}
+
+void ParseApicIds(const char* text, size_t size, uint16_t* vcpu_of_cpu, uint32_t count) {
+  long cpu = -1;
+  for (const char *line = text, *end = text + size; line < end;) {
+    const auto* newline =
+        static_cast<const char*>(memchr(line, '\n', static_cast<size_t>(end - line)));
+    const char* line_end = newline != nullptr ? newline : end;
+    const auto length = static_cast<size_t>(line_end - line);
+    const long processor = ValueOf(line, length, "processor");
+    const long apic_id = ValueOf(line, length, "apicid");
+    if (processor >= 0) cpu = processor;
+    if (apic_id >= 0 && apic_id < UINT16_MAX && cpu >= 0 && cpu < static_cast<long>(count)) {
+      vcpu_of_cpu[cpu] = static_cast<uint16_t>(apic_id);
+    }
+    line = line_end + 1;
+  }
+}
+
+}  // namespace lockhost::lock

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/lock/linux_platform.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "client/lock/process.h"
+
+namespace lockhost::lock {
+namespace {
+
+constexpr uint64_t kNsPerSecond = 1'000'000'000;
+
+// A lock operation must not change errno under the application's feet.
+long Futex(uint32_t* word, int operation, uint32_t value, const timespec* timeout) {
+  const int saved = errno;
+  const long result = syscall(SYS_futex, word, operation, value, timeout, nullptr, 0);
+  errno = saved;
+  return result;
+}
+
+void WaitOnFutex(void*, uint32_t* word, uint32_t expected, uint64_t timeout_ns,
+                 const lockhost_waiting*) {
+  const timespec limit = {static_cast<time_t>(timeout_ns / kNsPerSecond),
+                          static_cast<long>(timeout_ns % kNsPerSecond)};
+  Futex(word, FUTEX_WAIT_PRIVATE, expected, timeout_ns == UINT64_MAX ? nullptr : &limit);
+}
+
+void Kick(void*, uint32_t* word) { Futex(word, FUTEX_WAKE_PRIVATE, 1, nullptr); }
+
+void Pause(void*, const lockhost_waiting*) { __builtin_ia32_pause(); }
+
+uint32_t Vcpu(void*) { return CurrentVcpu(); }
+
+lockhost_thread* Self(void*) { return &ThisThread(); }
+
+uint64_t NowNs(void*) {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * kNsPerSecond + static_cast<uint64_t>(now.tv_nsec);
+}
+
+// The bell is shared with another process, so this futex is not private.
+void Ring(void*, lockhost_report_header* reports) { Futex(&reports->bell, FUTEX_WAKE, 1, nullptr); }
+
+}  // namespace
+
+const lockhost_platform kLinuxPlatform = {
+    .wait = WaitOnFutex,
+    .kick = Kick,
+    .pause = Pause,
+    .current_vcpu = Vcpu,
+    .self = Self,
+    .now_ns = NowNs,
+    .ring = Ring,
+};
+
+}  // namespace lockhost::lock

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The process side of the library: C ABI, attaching, the numbers of threads.
+#include "client/lock/lockhost.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "client/lock/attach.h"
+#include "client/lock/inline_path.h"
+#include "client/lock/linux_platform.h"
+#include "client/lock/spin_core.h"
+
+namespace lockhost::lock {
+namespace {
+
+constexpr lockhost_env kEnvWithoutPages = {
+    .platform = &kLinuxPlatform, .context = nullptr, .pages = {}};
+
+lockhost_env attached_env;  // written once, under attach_once
+pthread_once_t attach_once = PTHREAD_ONCE_INIT;
+uint32_t attach_result = LOCKHOST_STATUS_NOT_ATTACHED;
+uint32_t next_thread_slot = 0;
+
+const char* Setting(const char* name, const char* otherwise) {
+  const char* value = getenv(name);  // NOLINT(concurrency-mt-unsafe): once, see below
+  return value != nullptr && value[0] != '\0' ? value : otherwise;
+}
+
+void LearnApicIds() {
+  const int fd = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  constexpr size_t kLimit = 4u << 20;
+  auto* text = static_cast<char*>(malloc(kLimit));
+  size_t size = 0;
+  while (text != nullptr && size < kLimit) {
+    const ssize_t got = read(fd, text + size, kLimit - size);
+    if (got <= 0) break;
+    size += static_cast<size_t>(got);
+  }
+  if (text != nullptr) ParseApicIds(text, size, cpu_ids.of_cpu, kMaxCpus);
+  free(text);
+  close(fd);
+}
+
+lockhost_status_code_t MapFromEnvironment(lockhost_pages* pages) {
+  if (strcmp(Setting("LOCKHOST_HINTS", "on"), "off") == 0) return LOCKHOST_STATUS_DISABLED;
+  return MapPages(Setting("LOCKHOST_HINT_PAGE", "/run/lockhost-guest/hints"),
+                  Setting("LOCKHOST_REPORT_PAGE", "/run/lockhost-guest/reports"), pages);
+}
+
+void AttachOnce() {
+  attached_env = kEnvWithoutPages;
+  const lockhost_status_code_t result = MapFromEnvironment(&attached_env.pages);
+  if (result == LOCKHOST_STATUS_HINTS) LearnApicIds();
+  __atomic_store_n(&process_env, &attached_env, __ATOMIC_RELEASE);
+  __atomic_store_n(&attach_result, result, __ATOMIC_RELEASE);
+}
+
+void Attach() { pthread_once(&attach_once, AttachOnce); }
+
+constexpr CpuIds Identity() {
+  CpuIds ids{};
+  for (uint32_t cpu = 0; cpu < kMaxCpus; ++cpu) ids.of_cpu[cpu] = static_cast<uint16_t>(cpu);
+  return ids;
+}
+
+}  // namespace
+
+const lockhost_env* process_env = &kEnvWithoutPages;
+thread_local lockhost_thread this_thread = {.slot = 0, .held = 0};
+
+// Constant-initialised: a lock may be taken before any constructor runs.
+constinit CpuIds cpu_ids = Identity();
+
+void NumberThread(lockhost_thread& thread) {
+  constexpr uint32_t kSlots = LOCKHOST_REPORT_HOLDER_MASK - 1;
+  thread.slot = 1 + __atomic_fetch_add(&next_thread_slot, 1, __ATOMIC_RELAXED) % kSlots;
+}
+
+void LockSlow(uint32_t* word) {
+  Attach();
+  lockhost_core_lock(&ProcessEnv(), word);
+}
+
+void KickSlow(uint32_t* word) { kLinuxPlatform.kick(nullptr, word); }
+
+}  // namespace lockhost::lock
+
+void lockhost_spin_lock(lockhost_spinlock_t* lock) {
+  if (!lockhost::lock::TryLockInline(&lock->word)) lockhost::lock::LockSlow(&lock->word);
+}
+
+int lockhost_spin_trylock(lockhost_spinlock_t* lock) {
+  return lockhost::lock::TryLockInline(&lock->word) ? 1 : 0;
+}
+
+void lockhost_spin_unlock(lockhost_spinlock_t* lock) { lockhost::lock::UnlockInline(&lock->word); }
+
+int lockhost_spin_is_locked(const lockhost_spinlock_t* lock) {
+  return lockhost::lock::IsHeld(__atomic_load_n(&lock->word, __ATOMIC_RELAXED)) ? 1 : 0;
+}
+
+lockhost_status_code_t lockhost_status(void) {
+  using lockhost::lock::ProcessEnv;
+  const auto result = static_cast<lockhost_status_code_t>(
+      __atomic_load_n(&lockhost::lock::attach_result, __ATOMIC_ACQUIRE));
+  if (result != LOCKHOST_STATUS_HINTS) return result;
+  const lockhost_env& env = ProcessEnv();
+  return lockhost_lease_valid(&env.pages, env.platform->now_ns(env.context))
+             ? LOCKHOST_STATUS_HINTS
+             : LOCKHOST_STATUS_STALE;
+}
+
+const char* lockhost_status_text(lockhost_status_code_t status) {
+  switch (status) {
+    case LOCKHOST_STATUS_NOT_ATTACHED:
+      return "not attached: no lock was contended yet";
+    case LOCKHOST_STATUS_HINTS:
+      return "hints are used";
+    case LOCKHOST_STATUS_DISABLED:
+      return "no hints: LOCKHOST_HINTS=off";
+    case LOCKHOST_STATUS_NO_PAGE:
+      return "no hints: the hint page cannot be opened; does lockhost-guestd run?";
+    case LOCKHOST_STATUS_BAD_PAGE:
+      return "no hints: the hint page is of another ABI version or damaged";
+    case LOCKHOST_STATUS_STALE:
+      return "no hints: the page's lease has run out; is the host reachable?";
+  }
+  return "unknown status";
+}
+
+lockhost_status_code_t lockhost_attach(void) {
+  lockhost::lock::Attach();
+  return lockhost_status();
+}

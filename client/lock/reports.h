@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the lock writes into the report page. Plain stores, no system call but the
+// bell, which rings once for each time that the guest agent armed it.
+//
+// A word may end up in the slot of a vCPU that the thread has just left: legal, the
+// next lock operation on that vCPU puts it right. Bit meanings: report_page.h.
+#ifndef LOCKHOST_CLIENT_LOCK_REPORTS_H_
+#define LOCKHOST_CLIENT_LOCK_REPORTS_H_
+
+#include <cstdint>
+
+#include "client/lock/platform.h"
+
+namespace lockhost::lock {
+
+// Stores what the thread now holds into its vCPU's report word.
+inline void ReportHeld(const lockhost_env& env, uint32_t vcpu, const lockhost_thread& thread) {
+  if (vcpu >= env.pages.report_slots) return;
+  uint64_t& word = lockhost_report_slot_at(env.pages.reports, vcpu)->report_word;
+  const uint64_t count =
+      (__atomic_load_n(&word, __ATOMIC_RELAXED) >> LOCKHOST_REPORT_COUNT_SHIFT) + 1;
+  const uint64_t holder = thread.held != 0 ? (thread.slot + 1) & LOCKHOST_REPORT_HOLDER_MASK : 0;
+  __atomic_store_n(&word, count << LOCKHOST_REPORT_COUNT_SHIFT | holder, __ATOMIC_RELAXED);
+}
+
+// The report word of `vcpu`, 0 where there is none. It changes with every lock
+// operation on that vCPU: a waiter sees in it that the holder makes progress.
+inline uint64_t ReportWordOf(const lockhost_env& env, uint32_t vcpu) {
+  if (vcpu >= env.pages.report_slots) return 0;
+  return __atomic_load_n(&lockhost_report_slot_at(env.pages.reports, vcpu)->report_word,
+                         __ATOMIC_RELAXED);
+}
+
+// Says that somebody waits for a lock held on `vcpu`. Reads first, so that a lock
+// contended for long does not bounce the line.
+inline void MarkAwaited(const lockhost_env& env, uint32_t vcpu) {
+  if (vcpu >= env.pages.report_slots) return;
+  uint32_t& awaited = lockhost_report_slot_at(env.pages.reports, vcpu)->awaited;
+  if (__atomic_load_n(&awaited, __ATOMIC_RELAXED) == 0) {
+    __atomic_store_n(&awaited, 1, __ATOMIC_RELAXED);
+  }
+}
+
+// Wakes the guest agent if it armed the bell: demand begins.
+inline void RingIfArmed(const lockhost_env& env) {
+  lockhost_report_header* reports = env.pages.reports;
+  if (reports == nullptr || __atomic_load_n(&reports->bell_armed, __ATOMIC_RELAXED) == 0) return;
+  if (__atomic_exchange_n(&reports->bell_armed, 0, __ATOMIC_ACQ_REL) == 0) return;
+  __atomic_fetch_add(&reports->bell, 1, __ATOMIC_RELEASE);
+  env.platform->ring(env.context, reports);
+}
+
+}  // namespace lockhost::lock
+
+#endif  // LOCKHOST_CLIENT_LOCK_REPORTS_H_
