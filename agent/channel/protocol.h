@@ -77,20 +77,20 @@ struct SourceMessage {
 
 struct VmMessage {
   MessageHeader header;
-  uint64_t vm_id;          // never reused, also not across agent restarts
-  uint32_t vm_index;       // index into the interest map; reused after kVmGone
-  int32_t pid;             // the VMM process
-  uint64_t start_ticks;    // its start time (/proc/PID/stat field 22), against pid reuse
-  uint64_t generation;     // of the table
-  uint32_t vcpu_count;     // vCPUs seen so far
-  uint32_t slot_count;     // slots in the table
-  SourceKind source;       // who writes the table
+  uint64_t vm_id;             // never reused, also not across agent restarts
+  uint32_t vm_index;          // index into the interest map; reused after kVmGone
+  int32_t pid;                // the VMM process
+  uint64_t start_ticks;       // its start time (/proc/PID/stat field 22), against pid reuse
+  uint64_t generation;        // of the table
+  uint32_t vcpu_count;        // vCPUs seen so far
+  uint32_t slot_count;        // slots in the table
+  SourceKind source;          // who writes the table
   uint32_t reports_readable;  // 1: BPF reads this VM's report words at the switch
-  uint32_t vsock_cid;      // 0: none or unknown
+  uint32_t vsock_cid;         // 0: none or unknown
   uint32_t reserved;
-  char vmm[16];            // "qemu", "firecracker", "cloud-hypervisor", "lab", ... or ""
-  char name[64];           // the VMM's name for the VM, or ""
-  char uuid[40];           // or ""
+  char vmm[16];   // "qemu", "firecracker", "cloud-hypervisor", "lab", ... or ""
+  char name[64];  // the VMM's name for the VM, or ""
+  char uuid[40];  // or ""
 };
 
 struct VmGoneMessage {
