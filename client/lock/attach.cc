@@ -79,7 +79,7 @@ void ParseApicIds(const char* text, size_t size, uint16_t* vcpu_of_cpu, uint32_t
     const long apic_id = ValueOf(line, length, "apicid");
     if (processor >= 0) cpu = processor;
     if (apic_id >= 0 && apic_id < UINT16_MAX && cpu >= 0 && cpu < static_cast<long>(count)) {
-      vcpu_of_cpu[cpu] = static_cast<uint16_t>(apic_id);
+      __atomic_store_n(&vcpu_of_cpu[cpu], static_cast<uint16_t>(apic_id), __ATOMIC_RELAXED);
     }
     line = line_end + 1;
   }

@@ -20,7 +20,7 @@ lockhost_status_code_t MapPages(const char* hint_path, const char* report_path,
 
 // Reads "processor" and "apicid" lines of /proc/cpuinfo text into `vcpu_of_cpu`
 // (`count` entries). What the text does not mention, or mentions out of range, stays
-// as it is. Pure.
+// as it is. Relaxed atomic stores: lock operations may read the map meanwhile.
 void ParseApicIds(const char* text, size_t size, uint16_t* vcpu_of_cpu, uint32_t count);
 
 }  // namespace lockhost::lock

@@ -72,7 +72,7 @@ constexpr CpuIds Identity() {
 }  // namespace
 
 const lockhost_env* process_env = &kEnvWithoutPages;
-thread_local lockhost_thread this_thread = {.slot = 0, .held = 0};
+constinit thread_local lockhost_thread this_thread = {.slot = 0, .held = 0};
 
 // Constant-initialised: a lock may be taken before any constructor runs.
 constinit CpuIds cpu_ids = Identity();

@@ -25,7 +25,8 @@ struct CpuIds {
   uint16_t of_cpu[kMaxCpus];
 };
 extern CpuIds cpu_ids;
-extern thread_local lockhost_thread this_thread;
+// Constant-initialised, so that its use needs no initialisation check.
+extern constinit thread_local lockhost_thread this_thread;
 
 // Gives the calling thread its slot. Slots are handed out round robin and never
 // taken back: two threads may share one, which a report may.

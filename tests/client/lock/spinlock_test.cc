@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The library as applications see it, with real threads; the page is as hostile as a
+// page can be.
+#include "client/lock/spinlock.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "client/page/hint_page.h"
+#include "client/page/report_page.h"
+
+namespace lockhost {
+namespace {
+
+constexpr uint32_t kSlots = 64;
+
+// A page in a memfd that a process attaches to by its /proc/self/fd name.
+class SharedPage {
+ public:
+  explicit SharedPage(size_t bytes) : bytes_(bytes), fd_(memfd_create("page", 0)) {
+    if (ftruncate(fd_, static_cast<off_t>(bytes)) != 0) abort();
+    address_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
+    if (address_ == MAP_FAILED) abort();
+  }
+  template <typename T>
+  T* as() {
+    return static_cast<T*>(address_);
+  }
+  std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  const size_t bytes_;
+  const int fd_;
+  void* address_;
+};
+
+// Runs `body` in a process of its own, because a process attaches only once.
+template <typename Body>
+void InChild(Body body) {
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    body();
+    _exit(testing::Test::HasFailure() ? 1 : 0);
+  }
+  int result = 0;
+  ASSERT_EQ(waitpid(child, &result, 0), child);
+  EXPECT_TRUE(WIFEXITED(result) && WEXITSTATUS(result) == 0) << "status " << result;
+}
+
+// Counts inside the lock without any other protection.
+template <typename Lock>
+uint64_t Hammer(Lock& lock, int threads, int rounds) {
+  uint64_t count = 0;
+  std::vector<std::thread> all;
+  for (int i = 0; i < threads; ++i) {
+    all.emplace_back([&] {
+      for (int round = 0; round < rounds; ++round) {
+        std::lock_guard<Lock> held(lock);
+        ++count;
+      }
+    });
+  }
+  for (std::thread& thread : all) thread.join();
+  return count;
+}
+
+struct Pages {
+  Pages() : hints(LOCKHOST_HINT_PAGE_BYTES(kSlots)), reports(LOCKHOST_REPORT_PAGE_BYTES(kSlots)) {
+    auto* header = hints.as<lockhost_hint_header>();
+    header->abi_version = LOCKHOST_PAGE_ABI_VERSION;
+    header->header_size = sizeof(lockhost_hint_header);
+    header->slot_stride = sizeof(lockhost_hint_slot);
+    header->slot_count = kSlots;
+    header->valid_until_ns = UINT64_MAX;
+    header->magic = LOCKHOST_HINT_PAGE_MAGIC;
+    auto* report_header = reports.as<lockhost_report_header>();
+    report_header->abi_version = LOCKHOST_PAGE_ABI_VERSION;
+    report_header->slot_count = kSlots;
+    report_header->magic = LOCKHOST_REPORT_PAGE_MAGIC;
+    setenv("LOCKHOST_HINT_PAGE", hints.path().c_str(), 1);
+    setenv("LOCKHOST_REPORT_PAGE", reports.path().c_str(), 1);
+  }
+  SharedPage hints, reports;
+};
+
+TEST(SpinLockTest, ExcludesWithoutAnyPage) {
+  InChild([] {
+    setenv("LOCKHOST_HINT_PAGE", "/nonexistent", 1);
+    SpinLock lock;
+    EXPECT_EQ(Hammer(lock, 8, 20'000), 160'000u);
+    EXPECT_FALSE(lock.is_locked());
+    EXPECT_EQ(lockhost_attach(), LOCKHOST_STATUS_NO_PAGE);
+  });
+}
+
+TEST(SpinLockTest, ExcludesUnderEveryFrozenState) {
+  for (uint32_t state = 0; state <= 6; ++state) {
+    InChild([state] {
+      Pages pages;
+      auto* slots = reinterpret_cast<lockhost_hint_slot*>(pages.hints.as<char>() + 64);
+      for (uint32_t i = 0; i < kSlots; ++i) slots[i].state_word = lockhost_state_word(state, 1);
+      SpinLock lock;
+      EXPECT_EQ(Hammer(lock, 4, 10'000), 40'000u) << "state " << state;
+      EXPECT_EQ(lockhost_attach(), LOCKHOST_STATUS_HINTS);
+    });
+  }
+}
+
+TEST(SpinLockTest, ExcludesWhilePagesAreFilledWithGarbage) {
+  InChild([] {
+    Pages pages;
+    EXPECT_EQ(lockhost_attach(), LOCKHOST_STATUS_HINTS);
+    std::atomic<bool> stop = false;
+    std::thread vandal([&] {
+      std::minstd_rand random(1);
+      while (!stop.load(std::memory_order_relaxed)) {
+        SharedPage& page = random() % 2 == 0 ? pages.hints : pages.reports;
+        const size_t word = random() % (page.bytes() / 8);
+        __atomic_store_n(page.as<uint64_t>() + word, random() * 0x9e3779b97f4a7c15ull,
+                         __ATOMIC_RELAXED);
+      }
+    });
+    SpinLock lock;
+    EXPECT_EQ(Hammer(lock, 4, 20'000), 80'000u);
+    stop = true;
+    vandal.join();
+  });
+}
+
+TEST(SpinLockTest, CAbiIsTheSameLock) {
+  lockhost_spinlock_t lock = LOCKHOST_SPINLOCK_INITIALIZER;
+  lockhost_spin_lock(&lock);
+  EXPECT_EQ(lockhost_spin_trylock(&lock), 0);
+  EXPECT_EQ(lockhost_spin_is_locked(&lock), 1);
+  lockhost_spin_unlock(&lock);
+  EXPECT_EQ(lockhost_spin_trylock(&lock), 1);
+  lockhost_spin_unlock(&lock);
+  EXPECT_EQ(lockhost_spin_is_locked(&lock), 0);
+}
+
+TEST(SpinLockTest, FirstContentionRingsTheBell) {
+  InChild([] {
+    Pages pages;
+    auto* reports = pages.reports.as<lockhost_report_header>();
+    reports->bell_armed = 1;
+    SpinLock lock;
+    lock.lock();
+    std::thread waiter([&] { std::lock_guard<SpinLock> held(lock); });
+    while (__atomic_load_n(&reports->bell, __ATOMIC_ACQUIRE) == 0) std::this_thread::yield();
+    lock.unlock();
+    waiter.join();
+    EXPECT_EQ(reports->bell, 1u);
+    EXPECT_EQ(reports->bell_armed, 0u);
+  });
+}
+
+TEST(SpinLockTest, WorksInAForkedChildToo) {
+  SpinLock lock;
+  EXPECT_EQ(Hammer(lock, 2, 1'000), 2'000u);
+  InChild([&] { EXPECT_EQ(Hammer(lock, 4, 5'000), 20'000u); });
+}
+
+TEST(StatusTest, SaysWhyThereAreNoHints) {
+  InChild([] {
+    setenv("LOCKHOST_HINTS", "off", 1);
+    EXPECT_EQ(lockhost_status(), LOCKHOST_STATUS_NOT_ATTACHED);
+    EXPECT_EQ(lockhost_attach(), LOCKHOST_STATUS_DISABLED);
+  });
+  InChild([] {
+    Pages pages;
+    pages.hints.as<lockhost_hint_header>()->valid_until_ns = 0;
+    EXPECT_EQ(lockhost_attach(), LOCKHOST_STATUS_STALE);
+  });
+  InChild([] {
+    Pages pages;
+    pages.hints.as<lockhost_hint_header>()->magic = 1;
+    EXPECT_EQ(lockhost_attach(), LOCKHOST_STATUS_BAD_PAGE);
+  });
+  EXPECT_STREQ(lockhost_status_text(LOCKHOST_STATUS_HINTS), "hints are used");
+}
+
+}  // namespace
+}  // namespace lockhost

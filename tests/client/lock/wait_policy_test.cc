@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/lock/wait_policy.h"
+
+#include <gtest/gtest.h>
+
+#include "client/lock/lock_word.h"
+
+namespace lockhost::lock {
+namespace {
+
+struct Row {
+  uint32_t state;
+  bool on_my_vcpu;
+  uint64_t stalled_ns;
+  Advice expected;
+};
+
+TEST(WaitPolicyTest, Table) {
+  const Row rows[] = {
+      // While the holder runs: spin, but not for ever on the word of a hint.
+      {LOCKHOST_RUN_STATE_RUNNING, false, 0, Advice::kSpin},
+      {LOCKHOST_RUN_STATE_RUNNING, false, kRunningSpinNs - 1, Advice::kSpin},
+      {LOCKHOST_RUN_STATE_RUNNING, false, kRunningSpinNs, Advice::kPark},
+      // While it does not: park at once.
+      {LOCKHOST_RUN_STATE_PREEMPTED, false, 0, Advice::kPark},
+      {LOCKHOST_RUN_STATE_HALTED, false, 0, Advice::kPark},
+      {LOCKHOST_RUN_STATE_EXITED, false, 0, Advice::kPark},
+      // Without a hint, or with one of a later version: spin a bounded while.
+      {LOCKHOST_RUN_STATE_UNSPECIFIED, false, 0, Advice::kSpin},
+      {LOCKHOST_RUN_STATE_UNSPECIFIED, false, kBlindSpinNs, Advice::kPark},
+      {99, false, kBlindSpinNs - 1, Advice::kSpin},
+      {99, false, kBlindSpinNs, Advice::kPark},
+      // A holder last seen where I run now does not run, whatever the hint says.
+      {LOCKHOST_RUN_STATE_RUNNING, true, 0, Advice::kPark},
+      {LOCKHOST_RUN_STATE_UNSPECIFIED, true, 0, Advice::kPark},
+  };
+  for (const Row& row : rows) {
+    EXPECT_EQ(Advise({row.state, row.on_my_vcpu, row.stalled_ns}), row.expected)
+        << "state " << row.state << ", on my vCPU " << row.on_my_vcpu << ", stalled "
+        << row.stalled_ns << " ns";
+  }
+}
+
+TEST(LockWordTest, TagNamesTheVcpu) {
+  for (uint32_t vcpu : {0u, 1u, 1023u, 0xfffdu}) {
+    EXPECT_TRUE(IsHeld(HolderTag(vcpu)));
+    EXPECT_EQ(HolderVcpu(HolderTag(vcpu)), vcpu);
+  }
+}
+
+TEST(LockWordTest, TagOfAnUnknownVcpuStillHolds) {
+  for (uint32_t vcpu : {0xfffeu, 0xffffu, 0x10000u, LOCKHOST_UNKNOWN_VCPU}) {
+    EXPECT_TRUE(IsHeld(HolderTag(vcpu)));
+    EXPECT_EQ(HolderVcpu(HolderTag(vcpu)), LOCKHOST_UNKNOWN_VCPU);
+  }
+}
+
+TEST(LockWordTest, SleepersAloneDoNotHold) { EXPECT_FALSE(IsHeld(kSleepers)); }
+
+}  // namespace
+}  // namespace lockhost::lock
