@@ -31,7 +31,8 @@ enum class MessageType : uint32_t {
   kReportRegion = 3,   // -> kAck or kError
   kRegisterVcpus = 4,  // -> kVm or kError
   // From the agent.
-  kSource = 16,  // fds: with BPF the hint ring and the interest map, otherwise none
+  kSource = 16,  // fds: with BPF the hint ring and the interest map; otherwise the interest
+                 // table alone, in a memfd: then the tables are to be polled under demand
   kVm = 17,      // fd: the VM's table. Sent again whenever a fact changes.
   kVmGone = 18,
   kSynced = 19,  // everything known at the time of kSubscribe has been sent
