@@ -169,9 +169,11 @@ TEST(SpinLockTest, FirstContentionRingsTheBell) {
 }
 
 TEST(SpinLockTest, WorksInAForkedChildToo) {
-  SpinLock lock;
-  EXPECT_EQ(Hammer(lock, 2, 1'000), 2'000u);
-  InChild([&] { EXPECT_EQ(Hammer(lock, 4, 5'000), 20'000u); });
+  InChild([] {
+    SpinLock lock;
+    EXPECT_EQ(Hammer(lock, 2, 1'000), 2'000u);
+    InChild([&] { EXPECT_EQ(Hammer(lock, 4, 5'000), 20'000u); });
+  });
 }
 
 TEST(StatusTest, SaysWhyThereAreNoHints) {
