@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/lab/guest/observer.h"
+
+namespace lockhost::lab {
+namespace {
+
+bool IsKnown(uint32_t state) { return state != LOCKHOST_RUN_STATE_UNSPECIFIED; }
+bool IsRunning(uint32_t state) { return state == LOCKHOST_RUN_STATE_RUNNING; }
+
+}  // namespace
+
+Observer::Observer(const RunConfig& config, const lockhost_pages& pages, VcpuBlock& block)
+    : config_(config),
+      pages_(pages),
+      stats_(block.stats),
+      shared_(*reinterpret_cast<SharedArea*>(config.shared)),
+      oracle_(reinterpret_cast<const lockhost_hint_header*>(config.oracle)),
+      tsc_delta_(block.tsc_delta) {}
+
+Observer::Sight Observer::Look(uint32_t holder) {
+  Sight sight = {.tsc = Tsc(), .revision = 0, .holder = holder, .truth = 0, .belief = 0};
+  if (oracle_ != nullptr && holder < config_.oracle_slots) {
+    const uint64_t word =
+        __atomic_load_n(&lockhost_hint_slot_at(oracle_, holder)->state_word, __ATOMIC_ACQUIRE);
+    sight.truth = lockhost_state_of(word);
+    sight.revision = lockhost_revision_of(word);
+  }
+  if (pages_.hints != nullptr) {
+    sight.belief = lockhost_read_hint(&pages_, holder, config_.clock.ToNs(sight.tsc));
+  }
+  return sight;
+}
+
+void Observer::Judge(const Sight& sight, uint64_t ticks) {
+  if (pages_.hints == nullptr || !IsKnown(sight.truth)) return;
+  stats_.judged_ticks += ticks;
+  if (sight.belief == sight.truth) {
+    stats_.agreed_ticks += ticks;
+  } else if (!IsKnown(sight.belief)) {
+    stats_.no_hint_ticks += ticks;
+  } else if (IsRunning(sight.belief)) {
+    stats_.false_running_ticks += ticks;
+  } else if (IsRunning(sight.truth)) {
+    stats_.false_preempted_ticks += ticks;
+  }
+}
+
+// Books the time since the last sight.
+void Observer::Settle(uint64_t tsc) {
+  uint64_t ticks = tsc > last_.tsc ? tsc - last_.tsc : 0;
+  if (ticks > config_.observation_cap_ticks) ticks = config_.observation_cap_ticks;
+  stats_.spin_ticks += ticks;
+  if (IsKnown(last_.truth) && !IsRunning(last_.truth)) stats_.wasted_spin_ticks += ticks;
+  Judge(last_, ticks);
+}
+
+void Observer::Spin(uint32_t holder) {
+  const Sight now = Look(holder);
+  ++stats_.spins;
+  const bool same = standing_ && last_.holder == holder;
+  if (!same) {
+    watched_since_ns_ = config_.clock.ToNs(now.tsc);
+    settled_revision_ = 0;
+  }
+  if (standing_) Settle(now.tsc);
+  if (same) CountDelivery(last_, now);
+  last_ = now;
+  standing_ = true;
+}
+
+void Observer::BeginPark(uint32_t holder, bool still_held) {
+  Spin(holder);
+  --stats_.spins;
+  ++stats_.parks;
+  if (still_held && IsRunning(last_.truth)) ++stats_.false_parks;
+}
+
+void Observer::EndPark(bool same_holder) {
+  const Sight now = Look(last_.holder);
+  const uint64_t ticks = now.tsc > last_.tsc ? now.tsc - last_.tsc : 0;
+  stats_.park_ticks += ticks;
+  Judge(last_, same_holder ? ticks / 2 : ticks);
+  if (same_holder) Judge(now, ticks - ticks / 2);
+  CountDelivery(last_, now);
+  last_ = now;
+  standing_ = same_holder;
+}
+
+// When `page` took the revision of `sight`; 0 if it shows another one.
+uint64_t Observer::StampOf(const lockhost_hint_header* page, const Sight& sight) {
+  const lockhost_hint_slot* slot = lockhost_hint_slot_at(page, sight.holder);
+  const uint64_t word = __atomic_load_n(&slot->state_word, __ATOMIC_ACQUIRE);
+  if (lockhost_revision_of(word) != sight.revision) return 0;
+  const uint64_t stamp_ns = __atomic_load_n(&slot->since_ns, __ATOMIC_ACQUIRE);
+  return __atomic_load_n(&slot->state_word, __ATOMIC_RELAXED) == word ? stamp_ns : 0;
+}
+
+bool Observer::FirstToCount(uint32_t vcpu, uint64_t revision) {
+  if (vcpu >= kMaxVcpus) return false;
+  uint64_t* counted = &shared_.counted_revision[vcpu];
+  uint64_t seen = __atomic_load_n(counted, __ATOMIC_RELAXED);
+  return seen < revision && __atomic_compare_exchange_n(counted, &seen, revision, false,
+                                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+// Only changes that somebody waited for count: one that nobody watched may rightly
+// travel late. gRPC: by the stamps of BPF and of the page's writer. Direct: when the
+// waiter saw it, if it was watching closely.
+void Observer::CountDelivery(const Sight& before, const Sight& now) {
+  if (pages_.hints == nullptr || now.holder >= config_.oracle_slots ||
+      now.holder >= pages_.hint_slots || now.revision == settled_revision_) {
+    return;
+  }
+  if (pages_.hints == oracle_) {
+    CountFirstSight(before, now);
+  } else {
+    CountPageWrite(now);
+  }
+}
+
+void Observer::CountFirstSight(const Sight& before, const Sight& now) {
+  settled_revision_ = now.revision;
+  if (now.revision == before.revision || now.tsc - before.tsc > config_.watching_ticks) return;
+  const uint64_t changed_ns = StampOf(oracle_, now);
+  if (changed_ns == 0 || !FirstToCount(now.holder, now.revision)) return;
+  const uint64_t now_ns = config_.clock.ToNs(now.tsc);
+  stats_.delivery_ns.Add(now_ns > changed_ns ? now_ns - changed_ns : 0);
+}
+
+void Observer::CountPageWrite(const Sight& now) {
+  const uint64_t written_ns = StampOf(pages_.hints, now);
+  if (written_ns == 0) return;  // not yet delivered, or already overtaken
+  settled_revision_ = now.revision;
+  const uint64_t changed_ns = StampOf(oracle_, now);
+  const uint64_t slack_ns = config_.clock.TicksToNs(config_.watching_ticks);
+  if (changed_ns == 0 || changed_ns + slack_ns < watched_since_ns_) return;
+  if (!FirstToCount(now.holder, now.revision)) return;
+  stats_.delivery_ns.Add(written_ns > changed_ns ? written_ns - changed_ns : 0);
+}
+
+}  // namespace lockhost::lab

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// lockhost-lab: one subject, one cell, one line. For experiments; `make demo` runs the
+// whole grid.
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "tests/lab/harness/subject_names.h"
+#include "tests/lab/harness/summary.h"
+
+ABSL_FLAG(std::vector<std::string>, subject, {"test-and-set"}, "subjects, interleaved; or 'all'");
+ABSL_FLAG(uint32_t, vcpus, 4, "vCPUs of the VM");
+ABSL_FLAG(uint32_t, cs_ns, 400, "critical section");
+ABSL_FLAG(uint32_t, gap_ns, 200, "time between unlock and next lock");
+ABSL_FLAG(double, seconds, 1.0, "length of a run");
+ABSL_FLAG(int, runs, 3, "runs of each subject");
+ABSL_FLAG(std::string, backend, "auto", "kvm, threads or auto");
+
+namespace lockhost::lab {
+namespace {
+
+absl::StatusOr<std::unique_ptr<Machine>> MakeMachine() {
+  const std::string backend = absl::GetFlag(FLAGS_backend);
+  const uint32_t vcpus = absl::GetFlag(FLAGS_vcpus);
+  if (backend == "threads") return MakeThreadMachine(vcpus);
+  absl::StatusOr<std::unique_ptr<Machine>> machine = MakeKvmMachine(vcpus, GuestImage());
+  if (backend == "kvm" || machine.ok()) return machine;
+  std::printf("threads stand in for vCPUs: %s\n", std::string(machine.status().message()).c_str());
+  return MakeThreadMachine(vcpus);
+}
+
+absl::StatusOr<std::vector<Subject>> Subjects() {
+  std::vector<Subject> subjects;
+  for (const std::string& name : absl::GetFlag(FLAGS_subject)) {
+    if (name == "all") {
+      for (uint32_t i = 0; i < kSubjects; ++i) subjects.push_back(static_cast<Subject>(i));
+      continue;
+    }
+    const std::optional<Subject> subject = SubjectNamed(name);
+    if (!subject.has_value()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--subject=", name, ": one of ", absl::StrJoin(kSubjectNames, ", ")));
+    }
+    subjects.push_back(*subject);
+  }
+  return subjects;
+}
+
+std::string Quantiles(const Histogram& ns) {
+  std::string out;
+  for (const double q : {0.5, 0.99, 0.999, 0.9999, 0.99999, 1.0}) {
+    absl::StrAppend(&out, out.empty() ? "" : "/", ns.Quantile(q));
+  }
+  return out;
+}
+
+void Print(Subject subject, const Summary& all) {
+  const MeanAndDeviation throughput = all.throughput();
+  const RunResult& sum = all.sum();
+  std::printf("%-16s %8.0f +- %6.0f kops/s  acquire p50/99/99.9/99.99/99.999/max ns %s\n",
+              std::string(NameOf(subject)).c_str(), throughput.mean / 1e3, throughput.stddev / 1e3,
+              Quantiles(all.acquire_ns()).c_str());
+  std::printf("  fair %.2f lhp %s parks/s %.0f false-parks %.3f wasted-spin %.4f switches/s %.0f",
+              all.fairness(),
+              all.lock_holder_preemptions().has_value()
+                  ? absl::StrCat(*all.lock_holder_preemptions()).c_str()
+                  : "-",
+              static_cast<double>(sum.parks) / sum.seconds, all.false_park_share(),
+              all.wasted_spin_share(), all.switches_per_second());
+  if (all.agreement().has_value()) {
+    const double judged = static_cast<double>(sum.judged_ns);
+    std::printf("\n  agreement %.4f false-running %.4f false-preempted %.4f no-hint %.4f",
+                *all.agreement(), static_cast<double>(sum.false_running_ns) / judged,
+                static_cast<double>(sum.false_preempted_ns) / judged,
+                static_cast<double>(sum.no_hint_ns) / judged);
+    std::printf(" delivery n %lu p50/p99 %lu/%lu ns", sum.delivery_ns.Total(),
+                sum.delivery_ns.Quantile(0.5), sum.delivery_ns.Quantile(0.99));
+  }
+  std::printf("\n");
+}
+
+absl::Status Main() {
+  absl::StatusOr<std::vector<Subject>> subjects = Subjects();
+  if (!subjects.ok()) return subjects.status();
+  absl::StatusOr<std::unique_ptr<Machine>> machine = MakeMachine();
+  if (!machine.ok()) return machine.status();
+  absl::StatusOr<std::unique_ptr<Pages>> pages = Pages::Create(machine->get());
+  if (!pages.ok()) return pages.status();
+  absl::StatusOr<Runner> runner = Runner::Create(machine->get(), pages->get());
+  if (!runner.ok()) return runner.status();
+  RunSpec spec = {
+      .critical_ns = absl::GetFlag(FLAGS_cs_ns),
+      .gap_ns = absl::GetFlag(FLAGS_gap_ns),
+      .duration = std::chrono::milliseconds(static_cast<int>(absl::GetFlag(FLAGS_seconds) * 1000))};
+  std::vector<Summary> all(subjects->size());
+  for (int run = 0; run < absl::GetFlag(FLAGS_runs); ++run) {
+    for (size_t i = 0; i < subjects->size(); ++i) {
+      spec.subject = (*subjects)[i];
+      absl::StatusOr<RunResult> result = runner->Run(spec);
+      if (!result.ok()) return result.status();
+      all[i].Add(*result);
+    }
+  }
+  for (size_t i = 0; i < subjects->size(); ++i) Print((*subjects)[i], all[i]);
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace lockhost::lab
+
+int main(int argc, char** argv) {
+  absl::ParseCommandLine(argc, argv);
+  const absl::Status done = lockhost::lab::Main();
+  if (done.ok()) return 0;
+  std::fprintf(stderr, "lockhost-lab: %s\n", done.ToString().c_str());
+  return 1;
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The pages that a lab machine's guest sees besides its RAM: report page, the hint
+// page that lockhost-guestd fills from gRPC, the page in which the guestd of the direct
+// path keeps the lease, and the VM's own vCPU table.
+#ifndef LOCKHOST_TESTS_LAB_HARNESS_PAGES_H_
+#define LOCKHOST_TESTS_LAB_HARNESS_PAGES_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "client/page/hint_page.h"
+#include "client/page/report_page.h"
+#include "tests/lab/vmm/machine.h"
+#include "tests/lab/vmm/shared_memory.h"
+
+namespace lockhost::lab {
+
+// Used by the harness's thread; the pages themselves are shared with other processes.
+class Pages {
+ public:
+  // Makes the pages and shows them to `machine`, which must outlive this object.
+  static absl::StatusOr<std::unique_ptr<Pages>> Create(Machine* machine);
+
+  // Shows the VM's vCPU table (a descriptor from the agent) to the guest, read-only.
+  // REQUIRES: all vCPUs are parked.
+  absl::Status AttachTable(int fd);
+  absl::Status DetachTable();
+  // Null while no table is attached. `truth`: the table is the scheduler's own account
+  // (BPF), fit to judge others by.
+  const lockhost_hint_header* table() const;
+  uint32_t table_slots() const { return table_slots_; }
+
+  const SharedMemory& reports() const { return reports_; }
+  const SharedMemory& grpc_page() const { return grpc_page_; }
+  const SharedMemory& direct_lease() const { return direct_lease_; }
+  lockhost_report_header* report_header() const {
+    return static_cast<lockhost_report_header*>(reports_.data());
+  }
+
+  // Says in `config` which pages `subject` sees. REQUIRES: all vCPUs are parked.
+  void Assign(Subject subject, RunConfig& config) const;
+
+  // Lock-holder preemptions by the table, all vCPUs.
+  uint64_t LockHolderPreemptions() const;
+
+ private:
+  explicit Pages(Machine* machine) : machine_(*machine) {}
+  absl::Status MakeAll();
+  void InitialiseReports() const;
+
+  Machine& machine_;
+  SharedMemory reports_, grpc_page_, direct_lease_;
+  LabAddress reports_at_ = 0, grpc_page_at_ = 0, direct_lease_at_ = 0, table_at_ = 0;
+  Mapping table_;
+  uint32_t table_slots_ = 0;
+};
+
+}  // namespace lockhost::lab
+
+#endif  // LOCKHOST_TESTS_LAB_HARNESS_PAGES_H_
