@@ -20,7 +20,7 @@ constexpr std::chrono::milliseconds kPollInterval{2};
 constexpr uint64_t kObservationCapNs = 20'000;
 constexpr uint64_t kWatchingNs = 5'000;
 
-constexpr uint64_t kCalibrationLoops = 20'000;
+constexpr uint64_t kCalibrationLoops = 5'000;
 constexpr std::chrono::milliseconds kCalibrationTime{60};
 
 Histogram InNs(const Histogram& ticks, const GuestClock& clock) {
@@ -56,8 +56,7 @@ absl::Status Runner::Calibrate() {
       Busy(std::chrono::seconds(10), [&] { return steady_clock::now() >= end; });
   if (!ran.ok()) return ran;
   const GuestClock clock = machine_.config().clock;
-  // The fastest tenth: nothing came between.
-  const uint64_t ticks = machine_.stats(0).acquire.Quantile(0.1);
+  const uint64_t ticks = machine_.stats(0).acquire.Quantile(0.5);
   const uint64_t ns = clock.TicksToNs(ticks);
   if (ns == 0) return absl::InternalError("calibration: the guest computed nothing");
   loops_per_ns_ = static_cast<double>(kCalibrationLoops) / static_cast<double>(ns);
