@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# The user's commands; the build itself is CMake's (CMakePresets.json).
+
+PREFIX ?= /usr
+DEMO_FLAGS ?=
+CTEST_FLAGS ?=
+
+.PHONY: help demo test test-long bench install clean deps
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       real KVM vCPUs, six locks, one table; 5 minutes after the build"
+	@echo "make test       build (debug) and run the tests"
+	@echo "make test-long  the tests that take minutes"
+	@echo "make bench      the demo's grid with more and longer runs (half an hour)"
+	@echo "make install    build and install below PREFIX ($(PREFIX)); DESTDIR is honoured"
+	@echo "make clean      remove build/"
+
+deps:
+	@deploy/install-build-deps.sh
+
+build/%/build.ninja: | deps
+	@cmake --preset $* >/dev/null
+
+demo: deps build/release/build.ninja
+	@cmake --build build/release --target lockhost-demo
+	@build/release/tests/lab/lockhost-demo --json=build/demo.json $(DEMO_FLAGS)
+
+test: deps build/dev/build.ninja
+	@cmake --build build/dev
+	@ctest --test-dir build/dev --output-on-failure --label-exclude long $(CTEST_FLAGS)
+	@ctest --test-dir build/dev --label-exclude long -N | tail -n 1
+
+test-long: deps build/dev/build.ninja
+	@cmake --build build/dev
+	@ctest --test-dir build/dev --output-on-failure --label-regex long $(CTEST_FLAGS)
+	@ctest --test-dir build/dev --label-regex long -N | tail -n 1
+
+bench: deps build/release/build.ninja
+	@cmake --build build/release --target lockhost-demo
+	@build/release/tests/lab/lockhost-demo --json=build/bench.json --runs=10 --seconds=3 $(DEMO_FLAGS)
+
+install: deps build/release/build.ninja
+	@cmake --build build/release
+	@cmake --install build/release --prefix "$(PREFIX)"
+
+clean:
+	@cmake -E rm -rf build

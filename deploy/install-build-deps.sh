@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs the Debian packages that building, testing and the demo need, if they are
+# missing; says which. Without root it prints the one command that does it, and fails.
+set -euo pipefail
+
+packages=(
+  # compilers and build tools
+  make cmake ninja-build g++ binutils pkg-config
+  # BPF objects and their skeletons
+  clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev
+  # libraries
+  libabsl-dev libprotobuf-dev protobuf-compiler libgrpc++-dev protobuf-compiler-grpc
+  prometheus-cpp-dev libspdlog-dev
+  # tests: GoogleTest, promtool (in prometheus), systemd-analyze, formatting and lint
+  libgtest-dev libgmock-dev prometheus systemd clang-format clang-tidy
+)
+
+if ! command -v dpkg-query >/dev/null; then
+  echo "lockhost: this is not a Debian system; install the likes of: ${packages[*]}" >&2
+  exit 1
+fi
+
+is_installed() {
+  [[ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" == installed ]]
+}
+
+missing=()
+for package in "${packages[@]}"; do
+  is_installed "$package" || missing+=("$package")
+done
+[[ ${#missing[@]} -gt 0 ]] || exit 0
+
+install=(apt-get install -y --no-install-recommends "${missing[@]}")
+if [[ $EUID -ne 0 ]]; then
+  echo "lockhost: packages are missing; as root, run:" >&2
+  echo "  ${install[*]}" >&2
+  exit 1
+fi
+
+echo "lockhost: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+"${install[@]}" || { apt-get update && "${install[@]}"; }
+
+# Only promtool is wanted of that package, not a monitoring server on this machine.
+for package in "${missing[@]}"; do
+  if [[ $package == prometheus && -d /run/systemd/system ]]; then
+    echo "lockhost: prometheus.service came with promtool; it is stopped and disabled"
+    systemctl disable --now prometheus.service || true
+  fi
+done
