@@ -107,6 +107,7 @@ struct VcpuStats {
   uint64_t acquisitions;
   uint64_t exclusion_errors;
   uint64_t unknown_subject;
+  uint64_t last_seen_ns;  // kBusy: the guest's clock, stamped at every turn
 
   uint64_t spins;
   uint64_t spin_ticks;         // between two looks at a holder, capped

@@ -49,7 +49,9 @@ void StayBusy(const RunConfig& config, Worker& self) {
   while (!self.stopped()) {
     const uint64_t begun = self.observer().Tsc();
     Compute(config.critical_loops);
-    self.stats().acquire.Add(self.observer().Tsc() - begun);
+    const uint64_t ended = self.observer().Tsc();
+    self.stats().acquire.Add(ended - begun);
+    __atomic_store_n(&self.stats().last_seen_ns, config.clock.ToNs(ended), __ATOMIC_RELEASE);
     ++self.stats().acquisitions;
   }
 }
