@@ -91,8 +91,8 @@ TEST_P(ExclusionTest, HoldsWhileTheReportPageFillsWithGarbage) {
   ASSERT_NO_FATAL_FAILURE(Boot(Overcommitted()));
   if (machine_ == nullptr) return;
   ForgeHints();
-  auto* words = static_cast<volatile uint64_t*>(pages_->reports().data());
-  const size_t count = pages_->reports().bytes() / sizeof(uint64_t);
+  auto* words = static_cast<volatile uint64_t*>(pages_->reports(/*watched=*/true).data());
+  const size_t count = pages_->reports(/*watched=*/true).bytes() / sizeof(uint64_t);
   uint64_t seed = 2;
   ExpectSound(Subject::kLockhostGrpc, [&] {
     for (size_t i = 0; i < count; ++i) {

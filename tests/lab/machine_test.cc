@@ -188,7 +188,7 @@ TEST_P(MachineTest, APageThatIsHiddenIsNotAssigned) {
   if (machine_ == nullptr) return;
   EXPECT_TRUE(pages_->DetachTable().ok());
   RunConfig config = {};
-  pages_->Assign(Subject::kLockhostDirect, config);
+  pages_->Assign(Subject::kLockhostDirect, /*watched=*/false, config);
   EXPECT_EQ(config.hints, 0u);
   EXPECT_EQ(config.oracle, 0u);
 }

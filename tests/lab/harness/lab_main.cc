@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "absl/time/time.h"
+#include "tests/lab/harness/session.h"
 #include "tests/lab/harness/subject_names.h"
 #include "tests/lab/harness/summary.h"
 
@@ -22,18 +22,31 @@ ABSL_FLAG(uint32_t, gap_ns, 200, "time between unlock and next lock");
 ABSL_FLAG(double, seconds, 1.0, "length of a run");
 ABSL_FLAG(int, runs, 3, "runs of each subject");
 ABSL_FLAG(std::string, backend, "auto", "kvm, threads or auto");
+ABSL_FLAG(bool, with_daemons, false, "start agent, lockhostd and guest agents beside the VM");
+ABSL_FLAG(std::string, agent_socket, "", "use the agent that listens here: table and reports alone");
 
 namespace lockhost::lab {
 namespace {
 
-absl::StatusOr<std::unique_ptr<Machine>> MakeMachine() {
-  const std::string backend = absl::GetFlag(FLAGS_backend);
-  const uint32_t vcpus = absl::GetFlag(FLAGS_vcpus);
-  if (backend == "threads") return MakeThreadMachine(vcpus);
-  absl::StatusOr<std::unique_ptr<Machine>> machine = MakeKvmMachine(vcpus, GuestImage());
-  if (backend == "kvm" || machine.ok()) return machine;
-  std::printf("threads stand in for vCPUs: %s\n", std::string(machine.status().message()).c_str());
-  return MakeThreadMachine(vcpus);
+absl::StatusOr<std::unique_ptr<Session>> MakeSession() {
+  const std::optional<BackendChoice> backend = BackendNamed(absl::GetFlag(FLAGS_backend));
+  if (!backend.has_value()) {
+    return absl::InvalidArgumentError("--backend: one of kvm, threads, auto");
+  }
+  absl::StatusOr<std::unique_ptr<Session>> session =
+      Session::Create(absl::GetFlag(FLAGS_vcpus), *backend);
+  if (!session.ok()) return session;
+  if (!(*session)->why_not_kvm().empty()) {
+    std::printf("threads stand in for vCPUs: %s\n", (*session)->why_not_kvm().c_str());
+  }
+  absl::Status up = absl::OkStatus();
+  if (absl::GetFlag(FLAGS_with_daemons)) {
+    up = (*session)->StartDaemons();
+  } else if (!absl::GetFlag(FLAGS_agent_socket).empty()) {
+    up = (*session)->UseAgent(absl::GetFlag(FLAGS_agent_socket));
+  }
+  if (!up.ok()) return up;
+  return session;
 }
 
 absl::StatusOr<std::vector<Subject>> Subjects() {
@@ -89,12 +102,8 @@ void Print(Subject subject, const Summary& all) {
 absl::Status Main() {
   absl::StatusOr<std::vector<Subject>> subjects = Subjects();
   if (!subjects.ok()) return subjects.status();
-  absl::StatusOr<std::unique_ptr<Machine>> machine = MakeMachine();
-  if (!machine.ok()) return machine.status();
-  absl::StatusOr<std::unique_ptr<Pages>> pages = Pages::Create(machine->get());
-  if (!pages.ok()) return pages.status();
-  absl::StatusOr<Runner> runner = Runner::Create(machine->get(), pages->get());
-  if (!runner.ok()) return runner.status();
+  absl::StatusOr<std::unique_ptr<Session>> session = MakeSession();
+  if (!session.ok()) return session.status();
   RunSpec spec = {
       .critical_ns = absl::GetFlag(FLAGS_cs_ns),
       .gap_ns = absl::GetFlag(FLAGS_gap_ns),
@@ -103,8 +112,9 @@ absl::Status Main() {
   for (int run = 0; run < absl::GetFlag(FLAGS_runs); ++run) {
     for (size_t i = 0; i < subjects->size(); ++i) {
       spec.subject = (*subjects)[i];
-      absl::StatusOr<RunResult> result = runner->Run(spec);
+      absl::StatusOr<RunResult> result = (*session)->Run(spec);
       if (!result.ok()) return result.status();
+      if (absl::Status alive = (*session)->CheckDaemons(); !alive.ok()) return alive;
       all[i].Add(*result);
     }
   }

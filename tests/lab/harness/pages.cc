@@ -17,11 +17,19 @@ absl::Status MakeOne(Machine& machine, Region region, const char* name, size_t b
   if (!made.ok()) return made.status();
   memory = *std::move(made);
   // Applications in a guest map hint pages read-only; so does this guest.
-  const bool writable = region == Region::kReports;
+  const bool writable = region == Region::kReports || region == Region::kQuietReports;
   absl::StatusOr<LabAddress> shown = machine.Show(region, memory.data(), memory.bytes(), writable);
   if (!shown.ok()) return shown.status();
   address = *shown;
   return absl::OkStatus();
+}
+
+// As a guest without guestd would find it: a page that nobody looks at.
+void InitialiseReports(const SharedMemory& page) {
+  auto* header = static_cast<lockhost_report_header*>(page.data());
+  header->abi_version = LOCKHOST_PAGE_ABI_VERSION;
+  header->slot_count = LOCKHOST_MAX_SLOTS;
+  __atomic_store_n(&header->magic, LOCKHOST_REPORT_PAGE_MAGIC, __ATOMIC_RELEASE);
 }
 
 const lockhost_hint_header* Header(const void* page) {
@@ -37,26 +45,28 @@ absl::StatusOr<std::unique_ptr<Pages>> Pages::Create(Machine* machine) {
 }
 
 absl::Status Pages::MakeAll() {
-  absl::Status made = MakeOne(machine_, Region::kReports, "lockhost-lab-reports", kReportPageBytes,
-                              reports_, reports_at_);
-  if (made.ok()) {
-    made = MakeOne(machine_, Region::kGrpcPage, "lockhost-lab-hints", kHintPageBytes, grpc_page_,
-                   grpc_page_at_);
+  struct Wanted {
+    Region region;
+    const char* name;
+    size_t bytes;
+    SharedMemory& memory;
+    LabAddress& address;
+  };
+  const Wanted all[] = {
+      {Region::kReports, "lockhost-lab-reports", kReportPageBytes, reports_, reports_at_},
+      {Region::kQuietReports, "lockhost-lab-quiet", kReportPageBytes, quiet_reports_,
+       quiet_reports_at_},
+      {Region::kGrpcPage, "lockhost-lab-hints", kHintPageBytes, grpc_page_, grpc_page_at_},
+      {Region::kDirectLease, "lockhost-lab-lease", kHintPageBytes, direct_lease_,
+       direct_lease_at_}};
+  for (const Wanted& page : all) {
+    absl::Status made =
+        MakeOne(machine_, page.region, page.name, page.bytes, page.memory, page.address);
+    if (!made.ok()) return made;
   }
-  if (made.ok()) {
-    made = MakeOne(machine_, Region::kDirectLease, "lockhost-lab-lease", kHintPageBytes,
-                   direct_lease_, direct_lease_at_);
-  }
-  if (made.ok()) InitialiseReports();
-  return made;
-}
-
-// As a guest without guestd would find it: a page that nobody looks at.
-void Pages::InitialiseReports() const {
-  lockhost_report_header* header = report_header();
-  header->abi_version = LOCKHOST_PAGE_ABI_VERSION;
-  header->slot_count = LOCKHOST_MAX_SLOTS;
-  __atomic_store_n(&header->magic, LOCKHOST_REPORT_PAGE_MAGIC, __ATOMIC_RELEASE);
+  InitialiseReports(reports_);
+  InitialiseReports(quiet_reports_);
+  return absl::OkStatus();
 }
 
 absl::Status Pages::AttachTable(int fd) {
@@ -83,9 +93,11 @@ absl::Status Pages::DetachTable() {
 
 const lockhost_hint_header* Pages::table() const { return Header(table_.data()); }
 
-void Pages::Assign(Subject subject, RunConfig& config) const {
-  config.reports = reports_at_;
-  config.report_slots = lockhost_check_report_page(report_header(), reports_.bytes());
+void Pages::Assign(Subject subject, bool watched, RunConfig& config) const {
+  const SharedMemory& reports = this->reports(watched);
+  config.reports = watched ? reports_at_ : quiet_reports_at_;
+  config.report_slots = lockhost_check_report_page(
+      static_cast<const lockhost_report_header*>(reports.data()), reports.bytes());
   config.oracle = table_at_;
   config.oracle_slots = table_slots_;
   if (subject == Subject::kLockhostGrpc) {

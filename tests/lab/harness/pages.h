@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pages that a lab machine's guest sees besides its RAM: report page, the hint
-// page that lockhost-guestd fills from gRPC, the page in which the guestd of the direct
-// path keeps the lease, and the VM's own vCPU table.
+// The pages that a lab machine's guest sees besides its RAM: the hint page that
+// lockhost-guestd fills from gRPC, the page in which the guestd of the direct path keeps
+// the lease, the VM's own vCPU table, and two report pages, because two guest agents
+// run side by side: one is watched by the guestd of the gRPC path, and in what uses the
+// other there is no demand for gRPC to answer.
 #ifndef LOCKHOST_TESTS_LAB_HARNESS_PAGES_H_
 #define LOCKHOST_TESTS_LAB_HARNESS_PAGES_H_
 
@@ -27,20 +29,17 @@ class Pages {
   // REQUIRES: all vCPUs are parked.
   absl::Status AttachTable(int fd);
   absl::Status DetachTable();
-  // Null while no table is attached. `truth`: the table is the scheduler's own account
-  // (BPF), fit to judge others by.
+  // Null while no table is attached.
   const lockhost_hint_header* table() const;
   uint32_t table_slots() const { return table_slots_; }
 
-  const SharedMemory& reports() const { return reports_; }
+  // `watched`: by the guestd of the gRPC path.
+  const SharedMemory& reports(bool watched) const { return watched ? reports_ : quiet_reports_; }
   const SharedMemory& grpc_page() const { return grpc_page_; }
   const SharedMemory& direct_lease() const { return direct_lease_; }
-  lockhost_report_header* report_header() const {
-    return static_cast<lockhost_report_header*>(reports_.data());
-  }
 
   // Says in `config` which pages `subject` sees. REQUIRES: all vCPUs are parked.
-  void Assign(Subject subject, RunConfig& config) const;
+  void Assign(Subject subject, bool watched, RunConfig& config) const;
 
   // Lock-holder preemptions by the table, all vCPUs.
   uint64_t LockHolderPreemptions() const;
@@ -48,11 +47,11 @@ class Pages {
  private:
   explicit Pages(Machine* machine) : machine_(*machine) {}
   absl::Status MakeAll();
-  void InitialiseReports() const;
 
   Machine& machine_;
-  SharedMemory reports_, grpc_page_, direct_lease_;
-  LabAddress reports_at_ = 0, grpc_page_at_ = 0, direct_lease_at_ = 0, table_at_ = 0;
+  SharedMemory reports_, quiet_reports_, grpc_page_, direct_lease_;
+  LabAddress reports_at_ = 0, quiet_reports_at_ = 0, grpc_page_at_ = 0, direct_lease_at_ = 0;
+  LabAddress table_at_ = 0;
   Mapping table_;
   uint32_t table_slots_ = 0;
 };

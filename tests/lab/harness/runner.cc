@@ -67,7 +67,7 @@ absl::Status Runner::Busy(std::chrono::milliseconds limit, const std::function<b
   RunConfig& config = machine_.PrepareRun();
   config.subject = Subject::kBusy;
   config.critical_loops = kCalibrationLoops;
-  pages_.Assign(Subject::kBusy, config);
+  pages_.Assign(Subject::kBusy, /*watched=*/false, config);
   const auto deadline = steady_clock::now() + limit;
   machine_.Start();
   bool finished = done();
@@ -88,7 +88,7 @@ void Runner::Configure(const RunSpec& spec) {
   config.gap_loops = static_cast<uint64_t>(static_cast<double>(spec.gap_ns) * loops_per_ns_);
   config.observation_cap_ticks = config.clock.NsToTicks(kObservationCapNs);
   config.watching_ticks = config.clock.NsToTicks(kWatchingNs);
-  pages_.Assign(spec.subject, config);
+  pages_.Assign(spec.subject, spec.watched(), config);
 }
 
 std::vector<uint64_t> Runner::Counts() const {

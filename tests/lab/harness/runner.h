@@ -22,6 +22,10 @@ struct RunSpec {
   uint64_t critical_ns = 400;
   uint64_t gap_ns = 200;
   std::chrono::milliseconds duration{1000};
+  // Report page that the guestd of the gRPC path watches: what waits there is demand.
+  bool show_demand = false;
+
+  bool watched() const { return show_demand || subject == Subject::kLockhostGrpc; }
 };
 
 // Sums over the vCPUs of one run. Times in ns.

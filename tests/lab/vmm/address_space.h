@@ -14,8 +14,15 @@
 
 namespace lockhost::lab {
 
-enum class Region : uint32_t { kRam = 0, kTable, kReports, kGrpcPage, kDirectLease };
-inline constexpr uint32_t kRegions = 5;
+enum class Region : uint32_t {
+  kRam = 0,
+  kTable,
+  kReports,
+  kQuietReports,
+  kGrpcPage,
+  kDirectLease
+};
+inline constexpr uint32_t kRegions = 6;
 
 // Not thread-safe: changed only while all vCPUs are parked, read by them meanwhile.
 class AddressSpace {

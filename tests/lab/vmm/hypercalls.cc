@@ -75,6 +75,7 @@ absl::Status Hypercalls::Kick(const HypercallArgs& args) const {
 
 absl::Status Hypercalls::Ring(const HypercallArgs& args) const {
   uint32_t* word = space_.WordAt(Region::kReports, args.address);
+  if (word == nullptr) word = space_.WordAt(Region::kQuietReports, args.address);
   if (word == nullptr) return BadAddress("ring", args.address);
   Futex(word, FUTEX_WAKE, 1, nullptr);  // the guest agent is another process
   return absl::OkStatus();

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/lab/harness/agent_link.h"
+
+#include <thread>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+
+namespace lockhost::lab {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kPollInterval{5};
+constexpr std::chrono::seconds kDiscoveryTimeout{10};
+constexpr std::chrono::seconds kAnswerTimeout{5};
+constexpr std::chrono::milliseconds kBeforeRegistering{1500};
+
+}  // namespace
+
+absl::StatusOr<AgentLink> AgentLink::Connect(const std::string& socket_path,
+                                             std::chrono::milliseconds timeout) {
+  const auto deadline = steady_clock::now() + timeout;
+  for (;;) {
+    absl::StatusOr<agent::AgentClient> client = agent::AgentClient::Connect(socket_path);
+    if (client.ok()) return AgentLink(*std::move(client));
+    if (steady_clock::now() >= deadline) return client.status();
+    std::this_thread::sleep_for(kPollInterval);
+  }
+}
+
+// Takes what the agent has said, without waiting.
+absl::Status AgentLink::Drain() {
+  for (;;) {
+    absl::StatusOr<std::optional<agent::AgentEvent>> event = client_.Receive();
+    if (!event.ok()) return event.status();
+    if (!event->has_value()) return absl::OkStatus();
+    if (auto* vm = std::get_if<agent::VmEvent>(&**event)) {
+      vm_ = vm->message;
+      if (vm->table.valid()) table_ = std::move(vm->table);
+    } else if (auto* error = std::get_if<agent::ErrorEvent>(&**event)) {
+      refusal_ = error->text;
+    }
+  }
+}
+
+absl::Status AgentLink::AwaitVm(Machine& machine, Runner& runner,
+                                std::chrono::milliseconds timeout) {
+  absl::Status heard = absl::OkStatus();
+  const absl::Status seen = runner.Busy(timeout, [&] {
+    heard = Drain();
+    return !heard.ok() || !refusal_.empty() || (table_.valid() && vm_.vcpu_count >= machine.vcpus());
+  });
+  if (!heard.ok()) return heard;
+  if (!refusal_.empty()) return absl::InternalError(absl::StrCat("the agent refused: ", refusal_));
+  return seen;
+}
+
+absl::Status AgentLink::AttachTable(Machine& machine, Runner& runner, Pages& pages) {
+  absl::Status done = client_.RequestOwnTable();
+  if (done.ok() && machine.is_kvm()) {
+    done = AwaitVm(machine, runner, kBeforeRegistering);
+  } else if (done.ok()) {
+    done = absl::DeadlineExceededError("threads must be registered");
+  }
+  // Sources other than BPF cannot tell which threads are vCPUs.
+  if (absl::IsDeadlineExceeded(done)) {
+    done = client_.RegisterVcpus(machine.vcpu_tids());
+    if (done.ok()) done = AwaitVm(machine, runner, kDiscoveryTimeout);
+  }
+  if (!done.ok()) {
+    return absl::Status(done.code(), absl::StrCat("waiting for the agent to see ", machine.vcpus(),
+                                                  " vCPUs (it saw ", vm_.vcpu_count,
+                                                  "): ", done.message()));
+  }
+  return pages.AttachTable(table_.get());
+}
+
+absl::Status AgentLink::ShareReports(const SharedMemory& reports) {
+  const auto address = reinterpret_cast<uint64_t>(reports.data());
+  absl::Status sent = client_.SetReportRegion(vm_.vm_id, address, LOCKHOST_MAX_SLOTS);
+  if (!sent.ok()) return sent;
+  const auto deadline = steady_clock::now() + kAnswerTimeout;
+  while (steady_clock::now() < deadline) {
+    absl::StatusOr<agent::AgentEvent> event = client_.Await(kAnswerTimeout);
+    if (!event.ok()) return event.status();
+    if (std::holds_alternative<agent::AckEvent>(*event)) return absl::OkStatus();
+    if (std::holds_alternative<agent::ErrorEvent>(*event)) return absl::OkStatus();
+    if (auto* vm = std::get_if<agent::VmEvent>(&*event)) vm_ = vm->message;
+  }
+  return absl::DeadlineExceededError("the agent did not answer about the report page");
+}
+
+}  // namespace lockhost::lab

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_TESTS_LAB_HARNESS_AGENT_LINK_H_
+#define LOCKHOST_TESTS_LAB_HARNESS_AGENT_LINK_H_
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "agent/channel/agent_client.h"
+#include "tests/lab/harness/pages.h"
+#include "tests/lab/harness/runner.h"
+
+namespace lockhost::lab {
+
+// The VMM's own conversation with lockhost-agent: gets the VM's vCPU table, says where
+// the report page of the next run is mapped. The agent forgets the report page when the link goes.
+// Not thread-safe. Movable.
+class AgentLink {
+ public:
+  // Waits until an agent listens at `socket_path`.
+  static absl::StatusOr<AgentLink> Connect(const std::string& socket_path,
+                                           std::chrono::milliseconds timeout);
+
+  // Lets the agent find the machine: by itself if its vCPUs are KVM's, by registration
+  // of threads otherwise. Then shows the table to the guest. DEADLINE_EXCEEDED: the
+  // agent did not see all vCPUs in time. REQUIRES: all vCPUs are parked.
+  absl::Status AttachTable(Machine& machine, Runner& runner, Pages& pages);
+
+  // Says which report page the guest uses from now on. A source that cannot read guest
+  // memory says so; that is no failure.
+  absl::Status ShareReports(const SharedMemory& reports);
+
+  // What the agent knows of this VM; valid after AttachTable().
+  const agent::VmMessage& vm() const { return vm_; }
+
+ private:
+  explicit AgentLink(agent::AgentClient client) : client_(std::move(client)) {}
+  absl::Status AwaitVm(Machine& machine, Runner& runner, std::chrono::milliseconds timeout);
+  absl::Status Drain();
+
+  agent::AgentClient client_;
+  agent::VmMessage vm_ = {};
+  UniqueFd table_;
+  std::string refusal_;
+};
+
+}  // namespace lockhost::lab
+
+#endif  // LOCKHOST_TESTS_LAB_HARNESS_AGENT_LINK_H_

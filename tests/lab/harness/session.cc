@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/lab/harness/session.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace lockhost::lab {
+namespace {
+
+constexpr std::chrono::seconds kAgentTimeout{20};
+
+}  // namespace
+
+std::optional<BackendChoice> BackendNamed(const std::string& name) {
+  if (name == "auto") return BackendChoice::kAuto;
+  if (name == "kvm") return BackendChoice::kKvm;
+  if (name == "threads") return BackendChoice::kThreads;
+  return std::nullopt;
+}
+
+absl::StatusOr<std::unique_ptr<Session>> Session::Create(uint32_t vcpus, BackendChoice backend) {
+  std::unique_ptr<Session> session(new Session);
+  absl::StatusOr<std::unique_ptr<Machine>> machine = absl::UnavailableError("asked for threads");
+  if (backend != BackendChoice::kThreads) machine = MakeKvmMachine(vcpus, GuestImage());
+  if (absl::IsUnavailable(machine.status()) && backend != BackendChoice::kKvm) {
+    session->why_not_kvm_ = std::string(machine.status().message());
+    machine = MakeThreadMachine(vcpus);
+  }
+  if (!machine.ok()) return machine.status();
+  session->machine_ = *std::move(machine);
+  absl::StatusOr<std::unique_ptr<Pages>> pages = Pages::Create(session->machine_.get());
+  if (!pages.ok()) return pages.status();
+  session->pages_ = *std::move(pages);
+  absl::StatusOr<Runner> runner = Runner::Create(session->machine_.get(), session->pages_.get());
+  if (!runner.ok()) return runner.status();
+  session->runner_.emplace(*std::move(runner));
+  return session;
+}
+
+absl::Status Session::UseAgent(const std::string& socket_path) {
+  absl::StatusOr<AgentLink> link = AgentLink::Connect(socket_path, kAgentTimeout);
+  if (!link.ok()) return link.status();
+  link_ = *std::move(link);
+  return link_->AttachTable(*machine_, *runner_, *pages_);
+}
+
+absl::Status Session::StartDaemons() {
+  if (directory_ == nullptr) {
+    absl::StatusOr<std::unique_ptr<RunDirectory>> directory = RunDirectory::Create();
+    if (!directory.ok()) return directory.status();
+    directory_ = *std::move(directory);
+  }
+  if (daemons_ == nullptr) {
+    absl::StatusOr<std::unique_ptr<Daemons>> daemons = Daemons::Create(directory_.get());
+    if (!daemons.ok()) return daemons.status();
+    daemons_ = *std::move(daemons);
+  }
+  absl::Status up = daemons_->StartAgent();
+  if (up.ok()) up = UseAgent(daemons_->agent_socket());
+  // A daemon that died explains more than whoever waited for it.
+  if (!up.ok()) return daemons_->Check().ok() ? up : daemons_->Check();
+  up = daemons_->StartServer(link_->vm().vm_id);
+  if (up.ok()) up = daemons_->StartGuests(*pages_, link_->vm().vm_id);
+  return up;
+}
+
+absl::StatusOr<RunResult> Session::Run(const RunSpec& spec) {
+  if (link_.has_value() && shared_watched_ != spec.watched()) {
+    absl::Status told = link_->ShareReports(pages_->reports(spec.watched()));
+    if (!told.ok()) return told;
+    shared_watched_ = spec.watched();
+  }
+  return runner_->Run(spec);
+}
+
+absl::Status Session::StopDaemons() {
+  if (daemons_ != nullptr) daemons_->Stop();
+  link_.reset();
+  shared_watched_.reset();
+  return pages_->DetachTable();
+}
+
+agent::SourceKind Session::source() const {
+  return link_.has_value() ? link_->vm().source : agent::SourceKind::kUnspecified;
+}
+
+}  // namespace lockhost::lab
