@@ -18,7 +18,7 @@ namespace lockhost::lock {
 
 // How long a waiter spins on one holder that makes no visible progress. A sleep and
 // a wake-up cost 5 to 50 us on an overcommitted host.
-inline constexpr uint64_t kBlindSpinNs = 50'000;
+inline constexpr uint64_t kBlindSpinNs = 25'000;
 // The same for a holder that is said to run: longer, yet bounded, because a hint may
 // be wrong and its effect on a waiter must end by itself.
 inline constexpr uint64_t kRunningSpinNs = 200'000;
