@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Reports and hint events: what the guest says of its locks at the switch, and whether
+ * anybody waits for the vCPU that goes. User space is woken for nothing else.
+ */
+#ifndef LOCKHOST_AGENT_BPF_HINT_EVENT_BPF_H_
+#define LOCKHOST_AGENT_BPF_HINT_EVENT_BPF_H_
+
+/*
+ * Address of the vCPU's report slot in prev's address space, 0 if there is none. Only
+ * meaningful while prev's memory map is loaded: at its own switch-out.
+ */
+static __always_inline uint64_t report_slot(const struct lh_vm *vm, uint32_t vcpu_id, int32_t tgid)
+{
+	if (!vm->report_address || vcpu_id >= vm->report_slots || vm->tgid != tgid)
+		return 0;
+	return vm->report_address + sizeof(struct lockhost_report_header) +
+	       (uint64_t)vcpu_id * sizeof(struct lockhost_report_slot);
+}
+
+static __always_inline uint64_t read_report_word(uint64_t report)
+{
+	uint64_t word = 0;
+
+	if (report && bpf_probe_read_user(&word, sizeof(word), (void *)report)) {
+		count(LH_REPORT_UNREADABLE);
+		return 0;
+	}
+	return word;
+}
+
+static __always_inline bool is_held(uint64_t report_word)
+{
+	return report_word & LOCKHOST_REPORT_HOLDER_MASK;
+}
+
+/* Somebody waits for a lock that this vCPU holds, as far as can be known. */
+static __always_inline bool is_awaited(const struct lh_interest *wish, uint64_t report,
+                                       uint64_t report_word, uint32_t vcpu_id)
+{
+	uint32_t awaited = 0;
+
+	if (report) {
+		if (!is_held(report_word))
+			return false;
+		bpf_probe_read_user(&awaited, sizeof(awaited),
+		                    (void *)(report + LOCKHOST_REPORT_AWAITED_OFFSET));
+		return awaited;
+	}
+	return wish->awaited[(vcpu_id / 64) % (LOCKHOST_MAX_SLOTS / 64)] >> (vcpu_id % 64) & 1;
+}
+
+/* This VM's wish to be told, if it has one now. */
+static __always_inline struct lh_interest *demand_of(const struct lh_binding *binding, uint64_t now)
+{
+	uint32_t vm_index = binding->vm_index;
+	struct lh_interest *wish = bpf_map_lookup_elem(&interest, &vm_index);
+
+	return wish && wish->vm_id == binding->vm_id && wish->demand_until_ns > now ? wish : NULL;
+}
+
+/*
+ * Takes one pair of events from the VM's budget. One word is enough: the time up to which
+ * events are paid for runs ahead of the clock by at most the burst. Of two CPUs that
+ * pay at once one may fail; a suppressed hint is late, never wrong.
+ */
+static __always_inline bool pay_for_events(struct lh_vm *vm, uint64_t now)
+{
+	uint64_t paid = *(volatile uint64_t *)&vm->events_from;
+	uint64_t from = paid > now ? paid : now;
+
+	if (from - now > event_burst_ns)
+		return false;
+	return __sync_val_compare_and_swap(&vm->events_from, paid, from + event_pair_cost_ns) ==
+	       paid;
+}
+
+static __always_inline bool send_event(const struct lh_binding *binding, uint64_t state_word,
+                                       uint64_t now, uint64_t wakeup)
+{
+	struct lh_hint_event *event = bpf_ringbuf_reserve(&hint_ring, sizeof(*event), 0);
+
+	if (!event) {
+		count(LH_EVENTS_LOST);
+		return false;
+	}
+	event->vm_id = binding->vm_id;
+	event->vm_index = binding->vm_index;
+	event->vcpu_id = binding->vcpu_id;
+	event->state_word = state_word;
+	event->at_ns = now;
+	bpf_ringbuf_submit(event, wakeup);
+	count(LH_EVENTS);
+	return true;
+}
+
+/* Tells that an awaited vCPU does not run. */
+static __always_inline void tell_stopped(struct lh_binding *binding, struct lh_vm *vm,
+                                         uint64_t report, uint64_t report_word, uint64_t state_word,
+                                         uint64_t now)
+{
+	struct lh_interest *wish = demand_of(binding, now);
+
+	if (!wish || !is_awaited(wish, report, report_word, binding->vcpu_id))
+		return;
+	if (!pay_for_events(vm, now)) {
+		count(LH_EVENTS_SUPPRESSED);
+		return;
+	}
+	/* Forced: with records lying unread the ring would not wake by itself. */
+	if (send_event(binding, state_word, now, BPF_RB_FORCE_WAKEUP))
+		binding->announced = 1;
+}
+
+/*
+ * Tells that an announced vCPU runs again, also when demand has just ended: at most once
+ * for each announcement. If the ring is full the vCPU stays announced.
+ */
+static __always_inline void tell_running(struct lh_binding *binding, uint64_t state_word,
+                                         uint64_t now)
+{
+	uint64_t wakeup = wake_when_running ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+
+	if (binding->announced && send_event(binding, state_word, now, wakeup))
+		binding->announced = 0;
+}
+
+#endif /* LOCKHOST_AGENT_BPF_HINT_EVENT_BPF_H_ */

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// lockhost-agent: see agent/README.md.
+#include <pwd.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <optional>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "agent/daemon/agent.h"
+#include "agent/kernel/proc_parse.h"
+#include "agent/source/bpf_pins.h"
+#include "common/program_flags.h"
+#include "common/scheduling.h"
+#include "common/termination.h"
+
+ABSL_FLAG(std::string, socket, "/run/lockhost/agent.sock", "where the agent listens");
+ABSL_FLAG(std::string, source, "auto", "where run states come from: auto, bpf or procfs");
+ABSL_FLAG(std::string, server_uid, "", "user (name or number) that lockhostd runs as");
+ABSL_FLAG(std::string, pin_dir, "/sys/fs/bpf/lockhost",
+          "folder in a BPF file system that keeps tables written while no agent runs; "
+          "empty: nothing is pinned, all ends with the agent");
+ABSL_FLAG(bool, unpin, false, "remove what is pinned in --pin_dir, and exit");
+ABSL_FLAG(bool, wake_when_running, true,
+          "whether the hint that a vCPU runs again wakes lockhostd by itself");
+ABSL_FLAG(std::string, procfs_root, "/proc", "where the proc file system is mounted");
+
+namespace lockhost::agent {
+namespace {
+
+std::optional<uid_t> UidOf(const std::string& user) {
+  if (const auto number = ParseNumber(user)) return static_cast<uid_t>(*number);
+  const passwd* entry = getpwnam(user.c_str());
+  return entry == nullptr ? std::nullopt : std::optional(entry->pw_uid);
+}
+
+// Descriptors: two a VM, one a connection, and copies for slow peers.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+absl::StatusOr<AgentOptions> OptionsFromFlags() {
+  AgentOptions options;
+  options.socket = absl::GetFlag(FLAGS_socket);
+  options.source = absl::GetFlag(FLAGS_source);
+  options.procfs_root = absl::GetFlag(FLAGS_procfs_root);
+  options.bpf.pin_directory = absl::GetFlag(FLAGS_pin_dir);
+  options.bpf.wake_when_running = absl::GetFlag(FLAGS_wake_when_running);
+  options.server_uids = {0, geteuid()};
+  const std::string user = absl::GetFlag(FLAGS_server_uid);
+  if (user.empty()) return options;
+  const auto uid = UidOf(user);
+  if (!uid) return absl::InvalidArgumentError("--server_uid: no such user: " + user);
+  options.server_uids.push_back(*uid);
+  return options;
+}
+
+absl::Status Serve() {
+  const auto termination = TerminationFd();
+  if (!termination.ok()) return termination.status();
+  const auto options = OptionsFromFlags();
+  if (!options.ok()) return options.status();
+  auto loop = EventLoop::Create();
+  if (!loop.ok()) return loop.status();
+  const auto agent = Agent::Create(loop->get(), *options, MonotonicClock());
+  if (!agent.ok()) return agent.status();
+  const auto stop = [&](uint32_t) { (*loop)->Stop(); };
+  absl::Status status = (*loop)->Watch(termination->get(), EPOLLIN, stop);
+  if (!status.ok()) return status;
+  spdlog::info("listening at {}", options->socket);
+  return (*loop)->Run();
+}
+
+}  // namespace
+}  // namespace lockhost::agent
+
+int main(int argc, char** argv) {
+  lockhost::ParseProgramFlags(argc, argv, "Finds this host's vCPUs and keeps their run states.");
+  spdlog::set_default_logger(spdlog::stderr_logger_st("lockhost-agent"));
+  spdlog::set_pattern("%n: %l: %v");
+  spdlog::flush_on(spdlog::level::info);
+  lockhost::agent::RaiseDescriptorLimit();
+  // Nothing here is in a hurry; a prompt wake-up would take the CPU from a vCPU.
+  lockhost::RequestPatientWakeups().IgnoreError();
+  const absl::Status status = absl::GetFlag(FLAGS_unpin)
+                                  ? lockhost::agent::RemoveAllPins(absl::GetFlag(FLAGS_pin_dir))
+                                  : lockhost::agent::Serve();
+  if (status.ok()) return 0;
+  spdlog::error("{}", std::string(status.message()));
+  return 1;
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_AGENT_SOURCE_CHOOSE_SOURCE_H_
+#define LOCKHOST_AGENT_SOURCE_CHOOSE_SOURCE_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "agent/kernel/procfs.h"
+#include "agent/source/bpf_programs.h"
+#include "agent/source/source.h"
+#include "common/clock.h"
+
+namespace lockhost::agent {
+
+struct ChosenSource {
+  std::unique_ptr<Source> source;
+  std::string reason;              // why not a better one; empty for the best
+  std::vector<std::string> notes;  // for the log
+};
+
+// `wanted`: "auto" takes the best that works, "bpf" and "procfs" that one or none.
+// ALREADY_EXISTS, also for "auto": another agent is at work. `procfs` must outlive the
+// source.
+absl::StatusOr<ChosenSource> ChooseSource(const std::string& wanted, const BpfOptions& bpf,
+                                          const Procfs* procfs, Clock clock);
+
+// "bpf", "procfs", ...
+const char* SourceName(SourceKind kind);
+
+}  // namespace lockhost::agent
+
+#endif  // LOCKHOST_AGENT_SOURCE_CHOOSE_SOURCE_H_

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/source/procfs_source.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+
+namespace lockhost::agent {
+namespace {
+
+constexpr uint64_t kNsPerSecond = 1'000'000'000;
+constexpr uint64_t kScanPeriodNs = kNsPerSecond;
+constexpr uint64_t kIdleSamplePeriodNs = kNsPerSecond;
+// A new process is looked at often, for vCPU threads come late; an old one seldom.
+constexpr uint64_t kNewForNs = 10 * kNsPerSecond;
+constexpr uint64_t kReexamineAfterNs = 30 * kNsPerSecond;
+// How soon demand is noticed.
+constexpr std::chrono::milliseconds kDemandPeriod{100};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ProcfsSource>> ProcfsSource::Create(const Procfs* procfs,
+                                                                   Clock clock) {
+  auto interest = InterestMemfd::Create();
+  if (!interest.ok()) return interest.status();
+  return std::unique_ptr<ProcfsSource>(new ProcfsSource(procfs, clock, *std::move(interest)));
+}
+
+bool ProcfsSource::HasDemand(const Followed& vm, uint64_t now_ns) const {
+  return interest_->HasDemand(vm.record.vm_index, vm.record.vm_id, now_ns);
+}
+
+std::chrono::milliseconds ProcfsSource::poll_interval() {
+  if (vms_.empty()) return std::chrono::milliseconds(kScanPeriodNs / 1'000'000);
+  const uint64_t now = clock_.now_ns();
+  const bool demand = std::any_of(vms_.begin(), vms_.end(),
+                                  [&](const auto& vm) { return HasDemand(vm.second, now); });
+  return demand ? kSamplePeriod : kDemandPeriod;
+}
+
+absl::StatusOr<std::vector<VmSighting>> ProcfsSource::Poll() {
+  const uint64_t now = clock_.now_ns();
+  std::vector<VmSighting> sightings;
+  if (scanned_at_ns_ == 0 || now - scanned_at_ns_ >= kScanPeriodNs) {
+    scanned_at_ns_ = now;
+    sightings = Scan(now);
+    for (auto& [id, vm] : vms_) {
+      if (vm.by_name) FindThreads(vm);
+    }
+  }
+  for (auto& [id, vm] : vms_) {
+    if (HasDemand(vm, now) || now - vm.sampled_at_ns >= kIdleSamplePeriodNs) SampleVm(vm, now);
+  }
+  return sightings;
+}
+
+bool ProcfsSource::IsFollowed(const ProcessId& process) const {
+  return std::any_of(vms_.begin(), vms_.end(),
+                     [&](const auto& vm) { return vm.second.record.process == process; });
+}
+
+std::vector<VmSighting> ProcfsSource::Scan(uint64_t now_ns) {
+  std::vector<VmSighting> sightings;
+  std::map<pid_t, Known> alive;
+  for (const pid_t pid : procfs_->Processes()) {
+    const auto before = known_.find(pid);
+    Known known = before == known_.end() ? Known{now_ns, 0} : before->second;
+    const bool due = now_ns - known.first_seen_ns < kNewForNs || known.examined_at_ns == 0 ||
+                     now_ns - known.examined_at_ns >= kReexamineAfterNs;
+    if (due) {
+      known.examined_at_ns = now_ns;
+      const auto stat = procfs_->Stat(pid);
+      if (stat && ShowsVcpus(pid)) {
+        const ProcessId process{pid, stat->start_ticks};
+        if (!IsFollowed(process)) sightings.push_back({static_cast<uint64_t>(pid), process});
+      }
+    }
+    alive.emplace(pid, known);
+  }
+  known_ = std::move(alive);
+  std::erase_if(nameless_, [&](pid_t pid) { return !known_.contains(pid); });
+  return sightings;
+}
+
+bool ProcfsSource::ShowsVcpus(pid_t pid) {
+  nameless_.erase(pid);
+  for (const pid_t tid : procfs_->Threads(pid)) {
+    if (ParseVcpuThreadName(procfs_->ThreadName(pid, tid))) return true;
+  }
+  if (procfs_->HoldsVcpus(pid)) nameless_.insert(pid);
+  return false;
+}
+
+absl::Status ProcfsSource::AddVm(const VmRecord& record) {
+  auto table = MemfdTable::Create(record.generation);
+  if (!table.ok()) return table.status();
+  Followed vm;
+  vm.record = record;
+  vm.table = *std::move(table);
+  vm.by_name = record.key != 0;
+  Followed& followed = vms_.insert_or_assign(record.vm_id, std::move(vm)).first->second;
+  if (followed.by_name) FindThreads(followed);
+  return absl::OkStatus();
+}
+
+int ProcfsSource::TableFd(const VmRecord& record) {
+  const auto vm = vms_.find(record.vm_id);
+  return vm == vms_.end() ? -1 : vm->second.table->fd();
+}
+
+void ProcfsSource::RemoveVm(const VmRecord& record) {
+  const auto vm = vms_.find(record.vm_id);
+  if (vm == vms_.end()) return;
+  for (const uint32_t vcpu_id : vm->second.seen) vm->second.table->Clear(vcpu_id);
+  vm->second.table->SetHeader(LOCKHOST_MODE_UNSPECIFIED, 0);
+  vms_.erase(vm);
+}
+
+VcpuCounts ProcfsSource::Counts(const VmRecord& record) {
+  const auto vm = vms_.find(record.vm_id);
+  if (vm == vms_.end()) return {};
+  return {static_cast<uint32_t>(vm->second.threads.size()),
+          static_cast<uint32_t>(vm->second.seen.size())};
+}
+
+void ProcfsSource::SetMode(const VmRecord& record, lockhost_mode mode) {
+  const auto vm = vms_.find(record.vm_id);
+  if (vm != vms_.end()) vm->second.table->SetHeader(mode, record.generation);
+}
+
+absl::Status ProcfsSource::SetReportRegion(const VmRecord&, uint64_t, uint32_t) {
+  return absl::UnimplementedError("the procfs source cannot read report words");
+}
+
+bool ProcfsSource::Follow(Followed& vm, uint32_t vcpu_id, pid_t tid) {
+  const auto before = vm.threads.find(vcpu_id);
+  if (before != vm.threads.end() && before->second.tid() == tid) return true;
+  auto sampler = ThreadSampler::Open(*procfs_, vm.record.process.pid, tid);
+  if (!sampler) return false;
+  vm.threads.insert_or_assign(vcpu_id, *std::move(sampler));
+  vm.seen.insert(vcpu_id);
+  return true;
+}
+
+void ProcfsSource::FindThreads(Followed& vm) {
+  const pid_t pid = vm.record.process.pid;
+  for (const pid_t tid : procfs_->Threads(pid)) {
+    const auto vcpu_id = ParseVcpuThreadName(procfs_->ThreadName(pid, tid));
+    // The first thread of a name keeps it: a name is no proof of anything.
+    if (vcpu_id && !vm.threads.contains(*vcpu_id)) Follow(vm, *vcpu_id, tid);
+  }
+}
+
+absl::Status ProcfsSource::SetVcpuThreads(const VmRecord& record, std::span<const int32_t> tids) {
+  const auto vm = vms_.find(record.vm_id);
+  if (vm == vms_.end()) return absl::NotFoundError("no such VM");
+  Followed& followed = vm->second;
+  followed.by_name = false;
+  std::erase_if(followed.threads, [&](const auto& thread) {
+    const bool stays = thread.first < tids.size() && tids[thread.first] == thread.second.tid();
+    if (!stays) followed.table->Clear(thread.first);
+    return !stays;
+  });
+  for (size_t id = 0; id < tids.size(); ++id) {
+    if (tids[id] == 0 || Follow(followed, static_cast<uint32_t>(id), tids[id])) continue;
+    return absl::PermissionDeniedError("a registered thread cannot be observed");
+  }
+  return absl::OkStatus();
+}
+
+void ProcfsSource::SampleVm(Followed& vm, uint64_t now_ns) {
+  vm.sampled_at_ns = now_ns;
+  for (auto thread = vm.threads.begin(); thread != vm.threads.end();) {
+    const auto sample = thread->second.Sample();
+    ++samples_;
+    if (!sample) {
+      vm.table->Clear(thread->first);
+      thread = vm.threads.erase(thread);
+      continue;
+    }
+    vm.table->SetStealNs(thread->first, sample->steal_ns);
+    vm.table->SetState(thread->first, sample->state, now_ns);
+    ++thread;
+  }
+}
+
+std::vector<SourceCounter> ProcfsSource::Counters() {
+  return {{"thread samples", samples_, false},
+          {"VMs passed over: their vCPU threads have no known names", nameless_.size(), true}};
+}
+
+}  // namespace lockhost::agent

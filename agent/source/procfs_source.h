@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_AGENT_SOURCE_PROCFS_SOURCE_H_
+#define LOCKHOST_AGENT_SOURCE_PROCFS_SOURCE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "agent/kernel/procfs.h"
+#include "agent/source/interest_memfd.h"
+#include "agent/source/source.h"
+#include "agent/source/thread_sampler.h"
+#include "agent/table/memfd_table.h"
+#include "common/clock.h"
+
+namespace lockhost::agent {
+
+// The last resort: samples /proc. Needs no privilege over processes of the same user.
+// What it cannot know:
+//   - what happens between two samples: a table lags by up to kSamplePeriod under demand,
+//     by up to a second without;
+//   - HALTED (reads as EXITED), report words, lock-holder preemptions;
+//   - vCPUs whose threads bear no name it knows, and two VMs in one process apart.
+class ProcfsSource : public Source {
+ public:
+  // A little more than a scheduler tick at 250 Hz: see JudgeRunState.
+  static constexpr std::chrono::milliseconds kSamplePeriod{5};
+
+  // `procfs` shows the processes and must outlive the source.
+  static absl::StatusOr<std::unique_ptr<ProcfsSource>> Create(const Procfs* procfs, Clock clock);
+
+  SourceKind kind() const override { return SourceKind::kProcfs; }
+  int hint_ring_fd() const override { return -1; }
+  int interest_fd() const override { return interest_->fd(); }
+  int event_fd() const override { return -1; }
+  std::chrono::milliseconds poll_interval() override;
+  absl::StatusOr<std::vector<VmSighting>> Poll() override;
+  bool outlives_agent() const override { return false; }
+  std::vector<VmRecord> Adopted() override { return {}; }
+  absl::Status AddVm(const VmRecord& record) override;
+  void RemoveVm(const VmRecord& record) override;
+  int TableFd(const VmRecord& record) override;
+  VcpuCounts Counts(const VmRecord& record) override;
+  void SetMode(const VmRecord& record, lockhost_mode mode) override;
+  absl::Status SetReportRegion(const VmRecord& record, uint64_t address,
+                               uint32_t slot_count) override;
+  bool ReportsReadable(const VmRecord&) override { return false; }
+  absl::Status SetVcpuThreads(const VmRecord& record, std::span<const int32_t> tids) override;
+  std::vector<SourceCounter> Counters() override;
+
+ private:
+  struct Followed {
+    VmRecord record;
+    std::unique_ptr<MemfdTable> table;
+    std::map<uint32_t, ThreadSampler> threads;  // by vCPU id
+    std::set<uint32_t> seen;
+    bool by_name = true;  // threads are found by their names, not registered
+    uint64_t sampled_at_ns = 0;
+  };
+  struct Known {
+    uint64_t first_seen_ns = 0;
+    uint64_t examined_at_ns = 0;
+  };
+
+  ProcfsSource(const Procfs* procfs, Clock clock, std::unique_ptr<InterestMemfd> interest)
+      : procfs_(procfs), clock_(clock), interest_(std::move(interest)) {}
+
+  bool HasDemand(const Followed& vm, uint64_t now_ns) const;
+  bool IsFollowed(const ProcessId& process) const;
+  std::vector<VmSighting> Scan(uint64_t now_ns);
+  bool ShowsVcpus(pid_t pid);
+  void FindThreads(Followed& vm);
+  bool Follow(Followed& vm, uint32_t vcpu_id, pid_t tid);
+  void SampleVm(Followed& vm, uint64_t now_ns);
+
+  const Procfs* procfs_;
+  Clock clock_;
+  std::unique_ptr<InterestMemfd> interest_;
+  std::map<uint64_t, Followed> vms_;  // by vm_id
+  std::map<pid_t, Known> known_;      // processes
+  std::set<pid_t> nameless_;          // hold vCPUs, and have no thread of a known name
+  uint64_t scanned_at_ns_ = 0;
+  uint64_t samples_ = 0;
+};
+
+}  // namespace lockhost::agent
+
+#endif  // LOCKHOST_AGENT_SOURCE_PROCFS_SOURCE_H_

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_AGENT_TABLE_MEMFD_TABLE_H_
+#define LOCKHOST_AGENT_TABLE_MEMFD_TABLE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "client/page/hint_page.h"
+#include "common/unique_fd.h"
+
+namespace lockhost::agent {
+
+// A vCPU table that user space writes (sources without BPF): a memfd, sealed so that
+// this mapping stays the only writable one there will ever be and nobody can resize it.
+// Whoever gets fd() can map it read-only, and nothing else.
+//
+// Single writer: the agent's thread. Readers, in any process, need no lock: state_word
+// is stored last, with release order.
+class MemfdTable {
+ public:
+  static absl::StatusOr<std::unique_ptr<MemfdTable>> Create(uint64_t generation);
+  ~MemfdTable();
+  MemfdTable(const MemfdTable&) = delete;
+  MemfdTable& operator=(const MemfdTable&) = delete;
+
+  int fd() const { return fd_.get(); }
+
+  // Sets the vCPU's state; the revision grows, and `since_ns` is kept, only if it is
+  // another one. REQUIRES: vcpu_id < LOCKHOST_MAX_SLOTS.
+  void SetState(uint32_t vcpu_id, lockhost_run_state state, uint64_t now_ns);
+  void SetStealNs(uint32_t vcpu_id, uint64_t steal_ns);
+  // "No hint"; the revision goes on growing.
+  void Clear(uint32_t vcpu_id);
+  void SetHeader(lockhost_mode mode, uint64_t generation);
+
+ private:
+  MemfdTable(UniqueFd fd, void* memory) : fd_(std::move(fd)), memory_(memory) {}
+  lockhost_hint_header& header() { return *static_cast<lockhost_hint_header*>(memory_); }
+  lockhost_hint_slot& slot(uint32_t vcpu_id) {
+    return reinterpret_cast<lockhost_hint_slot*>(static_cast<char*>(memory_) +
+                                                 sizeof(lockhost_hint_header))[vcpu_id];
+  }
+
+  UniqueFd fd_;
+  void* memory_;
+};
+
+}  // namespace lockhost::agent
+
+#endif  // LOCKHOST_AGENT_TABLE_MEMFD_TABLE_H_
