@@ -103,8 +103,9 @@ TEST_F(HostileGuestTest, UnknownPort) {
 }
 
 TEST_F(HostileGuestTest, WaitOnAnAddressOutsideItsMemory) {
-  // The arguments of vCPU 0 lie at 0x400000: address = -1; then port kWait.
-  const absl::Status status = Boot({0x48, 0xc7, 0x04, 0x25, 0x00, 0x00, 0x40, 0x00, 0xff, 0xff,
+  // The arguments of vCPU 0 lie at 0x1000000: address = -1; then port kWait.
+  static_assert(kVcpuBlocks == 0x1000000);
+  const absl::Status status = Boot({0x48, 0xc7, 0x04, 0x25, 0x00, 0x00, 0x00, 0x01, 0xff, 0xff,
                                     0xff, 0xff, 0x66, 0xba, 0x11, 0x05, 0xef});
   EXPECT_NE(status.message().find("wait: 0xffffffffffffffff"), std::string::npos) << status;
 }

@@ -19,7 +19,7 @@
 
 namespace lockhost::lab {
 
-inline constexpr uint32_t kMaxVcpus = 64;
+inline constexpr uint32_t kMaxVcpus = 512;
 inline constexpr uint32_t kCacheLine = 64;
 
 using LabAddress = uint64_t;
@@ -82,7 +82,7 @@ struct alignas(kCacheLine) RunConfig {
 };
 
 // Tickets that may be waited for at once; a power of two.
-inline constexpr uint32_t kTicketRing = 64;
+inline constexpr uint32_t kTicketRing = 512;
 static_assert(kTicketRing >= kMaxVcpus);
 
 // What the vCPUs share. Apart from the lock itself nothing here is part of a lock.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/lab/harness/agent_link.h"
 
+#include <cstring>
 #include <thread>
 #include <utility>
 #include <variant>
@@ -17,7 +18,34 @@ constexpr std::chrono::seconds kDiscoveryTimeout{10};
 constexpr std::chrono::seconds kAnswerTimeout{5};
 constexpr std::chrono::milliseconds kBeforeRegistering{1500};
 
+std::string NameOf(agent::SourceKind kind) {
+  switch (kind) {
+    case agent::SourceKind::kBpf:
+      return "bpf";
+    case agent::SourceKind::kPerf:
+      return "perf";
+    case agent::SourceKind::kProcfs:
+      return "procfs";
+    case agent::SourceKind::kUnspecified:
+      break;
+  }
+  return "none";
+}
+
 }  // namespace
+
+absl::StatusOr<SourceFacts> AskSource(const std::string& socket_path) {
+  absl::StatusOr<agent::AgentClient> client = agent::AgentClient::Connect(socket_path);
+  if (!client.ok()) return client.status();
+  if (absl::Status asked = client->Subscribe(); !asked.ok()) return asked;
+  absl::StatusOr<agent::AgentEvent> event = client->Await(kAnswerTimeout);
+  if (!event.ok()) return event.status();
+  const auto* source = std::get_if<agent::SourceEvent>(&*event);
+  if (source == nullptr) return absl::InternalError("the agent did not name its source first");
+  const char* reason = source->message.reason;
+  return SourceFacts{.name = NameOf(source->message.source),
+                     .reason = std::string(reason, strnlen(reason, sizeof(source->message.reason)))};
+}
 
 absl::StatusOr<AgentLink> AgentLink::Connect(const std::string& socket_path,
                                              std::chrono::milliseconds timeout) {
@@ -77,9 +105,9 @@ absl::Status AgentLink::AttachTable(Machine& machine, Runner& runner, Pages& pag
   return pages.AttachTable(table_.get());
 }
 
-absl::Status AgentLink::ShareReports(const SharedMemory& reports) {
+absl::Status AgentLink::ShareReports(const SharedMemory& reports, uint32_t slots) {
   const auto address = reinterpret_cast<uint64_t>(reports.data());
-  absl::Status sent = client_.SetReportRegion(vm_.vm_id, address, LOCKHOST_MAX_SLOTS);
+  absl::Status sent = client_.SetReportRegion(vm_.vm_id, address, slots);
   if (!sent.ok()) return sent;
   const auto deadline = steady_clock::now() + kAnswerTimeout;
   while (steady_clock::now() < deadline) {

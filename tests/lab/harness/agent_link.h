@@ -14,6 +14,15 @@
 
 namespace lockhost::lab {
 
+// Where the agent's run states come from.
+struct SourceFacts {
+  std::string name;    // "bpf", "perf", "procfs"
+  std::string reason;  // why not a better one; empty for the best
+};
+// Asks the agent at `socket_path`, as lockhostd does. PERMISSION_DENIED and the like:
+// this user may not.
+absl::StatusOr<SourceFacts> AskSource(const std::string& socket_path);
+
 // The VMM's own conversation with lockhost-agent: gets the VM's vCPU table, says where
 // the report page of the next run is mapped. The agent forgets the report page when the link goes.
 // Not thread-safe. Movable.
@@ -30,7 +39,7 @@ class AgentLink {
 
   // Says which report page the guest uses from now on. A source that cannot read guest
   // memory says so; that is no failure.
-  absl::Status ShareReports(const SharedMemory& reports);
+  absl::Status ShareReports(const SharedMemory& reports, uint32_t slots);
 
   // What the agent knows of this VM; valid after AttachTable().
   const agent::VmMessage& vm() const { return vm_; }

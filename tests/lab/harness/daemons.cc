@@ -132,7 +132,8 @@ absl::Status Daemons::StartGuest(Daemon daemon, const Pages& pages, uint64_t vm_
   ChildSpec spec = {.name = direct ? "lockhost-guestd-direct" : "lockhost-guestd",
                     .argv = {LOCKHOST_GUESTD_PROGRAM, "--host=unix:" + VmSocket(vm_id),
                              "--hint-page=" + InheritedPath(page),
-                             "--report-page=" + InheritedPath(reports)},
+                             "--report-page=" + InheritedPath(reports),
+                             absl::StrCat("--slots=", pages.vcpus())},
                     .user = *user,
                     .inherited_fds = {page.fd(), reports.fd()},
                     .log_path = ""};

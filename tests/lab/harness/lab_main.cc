@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/program_flags.h"
 #include "tests/lab/harness/session.h"
 #include "tests/lab/harness/subject_names.h"
 #include "tests/lab/harness/summary.h"
@@ -126,7 +126,7 @@ absl::Status Main() {
 }  // namespace lockhost::lab
 
 int main(int argc, char** argv) {
-  absl::ParseCommandLine(argc, argv);
+  lockhost::ParseProgramFlags(argc, argv, "Measures one lock on one lab machine.");
   const absl::Status done = lockhost::lab::Main();
   if (done.ok()) return 0;
   std::fprintf(stderr, "lockhost-lab: %s\n", done.ToString().c_str());

@@ -25,10 +25,10 @@ absl::Status MakeOne(Machine& machine, Region region, const char* name, size_t b
 }
 
 // As a guest without guestd would find it: a page that nobody looks at.
-void InitialiseReports(const SharedMemory& page) {
+void InitialiseReports(const SharedMemory& page, uint32_t slots) {
   auto* header = static_cast<lockhost_report_header*>(page.data());
   header->abi_version = LOCKHOST_PAGE_ABI_VERSION;
-  header->slot_count = LOCKHOST_MAX_SLOTS;
+  header->slot_count = slots;
   __atomic_store_n(&header->magic, LOCKHOST_REPORT_PAGE_MAGIC, __ATOMIC_RELEASE);
 }
 
@@ -64,8 +64,8 @@ absl::Status Pages::MakeAll() {
         MakeOne(machine_, page.region, page.name, page.bytes, page.memory, page.address);
     if (!made.ok()) return made;
   }
-  InitialiseReports(reports_);
-  InitialiseReports(quiet_reports_);
+  InitialiseReports(reports_, machine_.vcpus());
+  InitialiseReports(quiet_reports_, machine_.vcpus());
   return absl::OkStatus();
 }
 

@@ -38,6 +38,8 @@ class Pages {
   const SharedMemory& grpc_page() const { return grpc_page_; }
   const SharedMemory& direct_lease() const { return direct_lease_; }
 
+  uint32_t vcpus() const { return machine_.vcpus(); }
+
   // Says in `config` which pages `subject` sees. REQUIRES: all vCPUs are parked.
   void Assign(Subject subject, bool watched, RunConfig& config) const;
 

@@ -67,7 +67,7 @@ absl::Status Session::StartDaemons() {
 
 absl::StatusOr<RunResult> Session::Run(const RunSpec& spec) {
   if (link_.has_value() && shared_watched_ != spec.watched()) {
-    absl::Status told = link_->ShareReports(pages_->reports(spec.watched()));
+    absl::Status told = link_->ShareReports(pages_->reports(spec.watched()), machine_->vcpus());
     if (!told.ok()) return told;
     shared_watched_ = spec.watched();
   }

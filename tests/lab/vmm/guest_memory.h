@@ -17,13 +17,13 @@ namespace lockhost::lab {
 // Offsets in RAM, which begins at guest-physical 0; page 0 is left alone.
 inline constexpr uint64_t kPageTables = 0x1000;
 inline constexpr uint64_t kRunConfig = 0x10000;
-inline constexpr uint64_t kSharedArea = 0x12000;
+inline constexpr uint64_t kSharedArea = 0x20000;
 inline constexpr uint64_t kImageBase = 0x100000;
 inline constexpr uint64_t kImageBytes = 0x80000;
 inline constexpr uint64_t kStacks = 0x200000;
 inline constexpr uint64_t kStackBytes = 0x4000;
-inline constexpr uint64_t kVcpuBlocks = 0x400000;
-inline constexpr uint64_t kRamBytes = 0x800000;
+inline constexpr uint64_t kVcpuBlocks = 0x1000000;
+inline constexpr uint64_t kRamBytes = 0x2000000;
 
 static_assert(sizeof(RunConfig) <= kSharedArea - kRunConfig);
 static_assert(kSharedArea + sizeof(SharedArea) <= kImageBase);
