@@ -24,9 +24,21 @@ ABSL_FLAG(int, runs, 3, "runs of each subject");
 ABSL_FLAG(std::string, backend, "auto", "kvm, threads or auto");
 ABSL_FLAG(bool, with_daemons, false, "start agent, lockhostd and guest agents beside the VM");
 ABSL_FLAG(std::string, agent_socket, "", "use the agent that listens here: table and reports alone");
+ABSL_FLAG(bool, own_lease, false, "hold the direct page's lease without a guest agent");
 
 namespace lockhost::lab {
 namespace {
+
+// What the guest agent of the direct path does, once and for ever.
+void HoldLease(const SharedMemory& memory) {
+  auto* page = static_cast<lockhost_hint_header*>(memory.data());
+  page->abi_version = LOCKHOST_PAGE_ABI_VERSION;
+  page->header_size = sizeof(lockhost_hint_header);
+  page->slot_stride = sizeof(lockhost_hint_slot);
+  page->slot_count = 1;
+  page->valid_until_ns = UINT64_MAX;
+  __atomic_store_n(&page->magic, LOCKHOST_HINT_PAGE_MAGIC, __ATOMIC_RELEASE);
+}
 
 absl::StatusOr<std::unique_ptr<Session>> MakeSession() {
   const std::optional<BackendChoice> backend = BackendNamed(absl::GetFlag(FLAGS_backend));
@@ -46,6 +58,7 @@ absl::StatusOr<std::unique_ptr<Session>> MakeSession() {
     up = (*session)->UseAgent(absl::GetFlag(FLAGS_agent_socket));
   }
   if (!up.ok()) return up;
+  if (absl::GetFlag(FLAGS_own_lease)) HoldLease((*session)->pages().direct_lease());
   return session;
 }
 

@@ -65,13 +65,13 @@ absl::Status Session::StartDaemons() {
   return up;
 }
 
-absl::StatusOr<RunResult> Session::Run(const RunSpec& spec) {
+absl::StatusOr<RunResult> Session::Run(const RunSpec& spec, const std::function<void()>& during) {
   if (link_.has_value() && shared_watched_ != spec.watched()) {
     absl::Status told = link_->ShareReports(pages_->reports(spec.watched()), machine_->vcpus());
     if (!told.ok()) return told;
     shared_watched_ = spec.watched();
   }
-  return runner_->Run(spec);
+  return runner_->Run(spec, during);
 }
 
 absl::Status Session::StopDaemons() {

@@ -5,6 +5,7 @@
 #ifndef LOCKHOST_TESTS_LAB_HARNESS_SESSION_H_
 #define LOCKHOST_TESTS_LAB_HARNESS_SESSION_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,7 +40,7 @@ class Session {
   // The same over an agent that somebody else has started: table and reports alone.
   absl::Status UseAgent(const std::string& socket_path);
   // One run, as Runner::Run(); the agent is told which report page is in use.
-  absl::StatusOr<RunResult> Run(const RunSpec& spec);
+  absl::StatusOr<RunResult> Run(const RunSpec& spec, const std::function<void()>& during = nullptr);
   // Ends what StartDaemons() brought up.
   absl::Status StopDaemons();
   // OK, or which daemon has died, and how.
