@@ -25,9 +25,9 @@ namespace lockhost::agent {
 struct AgentOptions {
   std::string socket = "/run/lockhost/agent.sock";
   std::string source = "auto";
-  std::vector<uid_t> server_uids;
+  std::vector<uid_t> server_uids = {};
   std::string procfs_root = "/proc";
-  BpfOptions bpf;
+  BpfOptions bpf = {};
 };
 
 // The agent: joins the source, the registry of VMs and the channel. Logs what an

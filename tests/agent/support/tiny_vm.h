@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_TESTS_AGENT_SUPPORT_TINY_VM_H_
+#define LOCKHOST_TESTS_AGENT_SUPPORT_TINY_VM_H_
+
+#include <linux/kvm.h>
+#include <sys/types.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/unique_fd.h"
+
+namespace lockhost::agent {
+
+// The smallest VM that the agent can find: real KVM vCPUs that spin in guest code at CPL
+// 3, each in a thread of the test's own process, and that can be parked in the VMM.
+class TinyVm {
+ public:
+  enum class Guest { kSpins, kHalts };
+
+  // UNAVAILABLE: no KVM here. Its vCPUs have the ids 0, 1, ...; no thread runs them yet.
+  static absl::StatusOr<std::unique_ptr<TinyVm>> Create(int vcpus, Guest guest = Guest::kSpins);
+  ~TinyVm();
+  TinyVm(const TinyVm&) = delete;
+  TinyVm& operator=(const TinyVm&) = delete;
+
+  // Starts a thread that runs the vCPU, bound to `cpu` unless that is negative. Returns
+  // the thread's number. REQUIRES: no other thread runs that vCPU.
+  int StartThread(int vcpu, int cpu = -1);
+  // Makes the thread leave its vCPU (-1: for none) and run this one.
+  void Assign(int thread, int vcpu);
+  void JoinThread(int thread);
+  pid_t tid(int thread) const { return threads_[static_cast<size_t>(thread)]->tid; }
+
+  // Takes the vCPU out of guest code; its thread sleeps in the VMM until Unpark().
+  void Park(int vcpu);
+  void Unpark(int vcpu);
+
+ private:
+  struct Vcpu {
+    UniqueFd fd;
+    kvm_run* run = nullptr;
+    bool parked = false;
+  };
+  struct VcpuThread {
+    std::thread thread;
+    pid_t tid = 0;
+    int vcpu = -1;
+    bool stop = false;
+  };
+
+  TinyVm() = default;
+  absl::Status Make(int vcpus, Guest guest);
+  absl::Status MakeMemory(Guest guest);
+  absl::Status MakeVcpu(int id, Guest guest);
+  absl::Status SetRegisters(const Vcpu& vcpu, int id, Guest guest);
+  uint32_t* command(int vcpu) const;
+  void RunThread(VcpuThread* thread);
+
+  UniqueFd kvm_;
+  UniqueFd vm_;
+  uint8_t* memory_ = nullptr;
+  size_t run_bytes_ = 0;
+  std::vector<Vcpu> vcpus_;
+  std::vector<std::unique_ptr<VcpuThread>> threads_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+};
+
+}  // namespace lockhost::agent
+
+#endif  // LOCKHOST_TESTS_AGENT_SUPPORT_TINY_VM_H_
