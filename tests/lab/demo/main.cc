@@ -78,7 +78,7 @@ class Demo {
     absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(vcpus, backend_);
     if (!session.ok()) return session.status();
     if (absl::Status up = (*session)->StartDaemons(); !up.ok()) return up;
-    if (absl::Status introduced = Introduce(**session); !introduced.ok()) return introduced;
+    Introduce(**session);
     absl::Status ran = RunRatio(**session, plan_, ratio, may_go_on_, progress_, results_);
     if (!ran.ok() || ratio != plan_.perturbation_ratio) return ran;
     progress_.Phase(absl::StrCat("ratio ", ratio, ": what the daemons cost"));
@@ -90,15 +90,12 @@ class Demo {
   }
 
   // Once: as soon as there is a VM to speak about.
-  absl::Status Introduce(Session& session) {
-    if (results_.setting.cpus != 0) return absl::OkStatus();
-    absl::StatusOr<Setting> setting = LookAround(session);
-    if (!setting.ok()) return setting.status();
-    results_.setting = *std::move(setting);
+  void Introduce(Session& session) {
+    if (results_.setting.cpus != 0) return;
+    results_.setting = LookAround(session);
     progress_.Clear();
     std::fputs(Introduction(results_.setting).c_str(), stdout);
     std::fflush(stdout);
-    return absl::OkStatus();
   }
 
   const Plan plan_;

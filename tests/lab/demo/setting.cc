@@ -40,14 +40,12 @@ uint32_t UsableCpus() {
   return static_cast<uint32_t>(std::max(1, CPU_COUNT(&set)));
 }
 
-absl::StatusOr<Setting> LookAround(Session& session) {
-  const absl::StatusOr<SourceFacts> source = AskSource(session.daemons()->agent_socket());
-  if (!source.ok()) return source.status();
-  return Setting{
+Setting LookAround(Session& session) {
+  return {
       .kvm = session.machine().is_kvm(),
       .why_not_kvm = session.why_not_kvm(),
-      .source = source->name,
-      .source_reason = source->reason,
+      .source = session.source().name,
+      .source_reason = session.source().reason,
       .oracle = session.has_oracle(),
       .machine = CpuModel(),
       .kernel = KernelRelease(),

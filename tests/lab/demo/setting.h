@@ -2,7 +2,6 @@
 #ifndef LOCKHOST_TESTS_LAB_DEMO_SETTING_H_
 #define LOCKHOST_TESTS_LAB_DEMO_SETTING_H_
 
-#include "absl/status/statusor.h"
 #include "tests/lab/demo/results.h"
 #include "tests/lab/harness/session.h"
 
@@ -12,7 +11,7 @@ namespace lockhost::lab {
 uint32_t UsableCpus();
 
 // Where the demo runs and what the agent works with. REQUIRES: the session's daemons are up.
-absl::StatusOr<Setting> LookAround(Session& session);
+Setting LookAround(Session& session);
 
 }  // namespace lockhost::lab
 

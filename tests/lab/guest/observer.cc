@@ -4,6 +4,8 @@
 namespace lockhost::lab {
 namespace {
 
+constexpr int kLookAttempts = 4;
+
 bool IsKnown(uint32_t state) { return state != LOCKHOST_RUN_STATE_UNSPECIFIED; }
 bool IsRunning(uint32_t state) { return state == LOCKHOST_RUN_STATE_RUNNING; }
 
@@ -17,17 +19,27 @@ Observer::Observer(const RunConfig& config, const lockhost_pages& pages, VcpuBlo
       oracle_(reinterpret_cast<const lockhost_hint_header*>(config.oracle)),
       tsc_delta_(block.tsc_delta) {}
 
+uint64_t Observer::Truth(uint32_t vcpu) const {
+  if (oracle_ == nullptr || vcpu >= config_.oracle_slots) return 0;
+  return __atomic_load_n(&lockhost_hint_slot_at(oracle_, vcpu)->state_word, __ATOMIC_ACQUIRE);
+}
+
+// Both accounts at the same moment: if the truth changed while the page was read (this
+// vCPU may have been away for milliseconds in between), they are read again.
 Observer::Sight Observer::Look(uint32_t holder) {
-  Sight sight = {.tsc = Tsc(), .revision = 0, .holder = holder, .truth = 0, .belief = 0};
-  if (oracle_ != nullptr && holder < config_.oracle_slots) {
-    const uint64_t word =
-        __atomic_load_n(&lockhost_hint_slot_at(oracle_, holder)->state_word, __ATOMIC_ACQUIRE);
-    sight.truth = lockhost_state_of(word);
-    sight.revision = lockhost_revision_of(word);
+  Sight sight = {.tsc = 0, .revision = 0, .holder = holder, .truth = 0, .belief = 0};
+  uint64_t word = Truth(holder);
+  for (int attempt = 0; attempt < kLookAttempts; ++attempt) {
+    sight.tsc = Tsc();
+    if (pages_.hints != nullptr) {
+      sight.belief = lockhost_read_hint(&pages_, holder, config_.clock.ToNs(sight.tsc));
+    }
+    const uint64_t before = word;
+    word = Truth(holder);
+    if (word == before) break;
   }
-  if (pages_.hints != nullptr) {
-    sight.belief = lockhost_read_hint(&pages_, holder, config_.clock.ToNs(sight.tsc));
-  }
+  sight.truth = lockhost_state_of(word);
+  sight.revision = lockhost_revision_of(word);
   return sight;
 }
 

@@ -47,6 +47,7 @@ class Observer {
     uint32_t belief;  // the same, by the page
   };
 
+  uint64_t Truth(uint32_t vcpu) const;
   Sight Look(uint32_t holder);
   void Settle(uint64_t tsc);
   void Judge(const Sight& sight, uint64_t ticks);

@@ -14,9 +14,8 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kPollInterval{5};
-constexpr std::chrono::seconds kDiscoveryTimeout{10};
+constexpr std::chrono::seconds kDiscoveryTimeout{20};
 constexpr std::chrono::seconds kAnswerTimeout{5};
-constexpr std::chrono::milliseconds kBeforeRegistering{1500};
 
 std::string NameOf(agent::SourceKind kind) {
   switch (kind) {
@@ -73,36 +72,31 @@ absl::Status AgentLink::Drain() {
   }
 }
 
-absl::Status AgentLink::AwaitVm(Machine& machine, Runner& runner,
-                                std::chrono::milliseconds timeout) {
+absl::Status AgentLink::AwaitVm(Runner& runner) {
   absl::Status heard = absl::OkStatus();
-  const absl::Status seen = runner.Busy(timeout, [&] {
+  const absl::Status seen = runner.Busy(kDiscoveryTimeout, [&] {
     heard = Drain();
-    return !heard.ok() || !refusal_.empty() || (table_.valid() && vm_.vcpu_count >= machine.vcpus());
+    return !heard.ok() || !refusal_.empty() || table_.valid();
   });
   if (!heard.ok()) return heard;
   if (!refusal_.empty()) return absl::InternalError(absl::StrCat("the agent refused: ", refusal_));
   return seen;
 }
 
-absl::Status AgentLink::AttachTable(Machine& machine, Runner& runner, Pages& pages) {
-  absl::Status done = client_.RequestOwnTable();
-  if (done.ok() && machine.is_kvm()) {
-    done = AwaitVm(machine, runner, kBeforeRegistering);
-  } else if (done.ok()) {
-    done = absl::DeadlineExceededError("threads must be registered");
-  }
-  // Sources other than BPF cannot tell which threads are vCPUs.
+absl::Status AgentLink::AttachTable(Machine& machine, Runner& runner, Pages& pages,
+                                    bool registered) {
+  absl::Status done = registered ? client_.RegisterVcpus(machine.vcpu_tids())
+                                 : client_.RequestOwnTable();
+  if (done.ok()) done = AwaitVm(runner);
   if (absl::IsDeadlineExceeded(done)) {
-    done = client_.RegisterVcpus(machine.vcpu_tids());
-    if (done.ok()) done = AwaitVm(machine, runner, kDiscoveryTimeout);
+    return absl::DeadlineExceededError("the agent did not find the VM in time");
   }
-  if (!done.ok()) {
-    return absl::Status(done.code(), absl::StrCat("waiting for the agent to see ", machine.vcpus(),
-                                                  " vCPUs (it saw ", vm_.vcpu_count,
-                                                  "): ", done.message()));
-  }
-  return pages.AttachTable(table_.get());
+  if (!done.ok()) return done;
+  if (done = pages.AttachTable(table_.get()); !done.ok()) return done;
+  done = runner.Busy(kDiscoveryTimeout, [&] { return pages.KnownVcpus() == machine.vcpus(); });
+  if (!absl::IsDeadlineExceeded(done)) return done;
+  return absl::DeadlineExceededError(absl::StrCat("the agent found ", pages.KnownVcpus(), " of ",
+                                                  machine.vcpus(), " vCPUs in time"));
 }
 
 absl::Status AgentLink::ShareReports(const SharedMemory& reports, uint32_t slots) {

@@ -32,10 +32,11 @@ class AgentLink {
   static absl::StatusOr<AgentLink> Connect(const std::string& socket_path,
                                            std::chrono::milliseconds timeout);
 
-  // Lets the agent find the machine: by itself if its vCPUs are KVM's, by registration
-  // of threads otherwise. Then shows the table to the guest. DEADLINE_EXCEEDED: the
-  // agent did not see all vCPUs in time. REQUIRES: all vCPUs are parked.
-  absl::Status AttachTable(Machine& machine, Runner& runner, Pages& pages);
+  // Lets the agent find the machine, and shows its table to the guest. `registered`: by
+  // telling the agent which threads are vCPUs; otherwise it finds them by itself, which
+  // only BPF does, and only KVM's. DEADLINE_EXCEEDED: the agent did not see all vCPUs in
+  // time. REQUIRES: all vCPUs are parked.
+  absl::Status AttachTable(Machine& machine, Runner& runner, Pages& pages, bool registered);
 
   // Says which report page the guest uses from now on. A source that cannot read guest
   // memory says so; that is no failure.
@@ -46,7 +47,7 @@ class AgentLink {
 
  private:
   explicit AgentLink(agent::AgentClient client) : client_(std::move(client)) {}
-  absl::Status AwaitVm(Machine& machine, Runner& runner, std::chrono::milliseconds timeout);
+  absl::Status AwaitVm(Runner& runner);
   absl::Status Drain();
 
   agent::AgentClient client_;

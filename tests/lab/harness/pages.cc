@@ -114,6 +114,16 @@ void Pages::Assign(Subject subject, bool watched, RunConfig& config) const {
   if (config.hint_slots == 0) config.hints = config.lease = 0;
 }
 
+uint32_t Pages::KnownVcpus() const {
+  uint32_t known = 0;
+  for (uint32_t i = 0; i < machine_.vcpus() && i < table_slots_; ++i) {
+    const uint64_t word =
+        __atomic_load_n(&lockhost_hint_slot_at(table(), i)->state_word, __ATOMIC_ACQUIRE);
+    if (lockhost_state_of(word) != LOCKHOST_RUN_STATE_UNSPECIFIED) ++known;
+  }
+  return known;
+}
+
 uint64_t Pages::LockHolderPreemptions() const {
   uint64_t sum = 0;
   for (uint32_t i = 0; i < table_slots_; ++i) {

@@ -43,6 +43,8 @@ class Pages {
   // Says in `config` which pages `subject` sees. REQUIRES: all vCPUs are parked.
   void Assign(Subject subject, bool watched, RunConfig& config) const;
 
+  // vCPUs of the machine whose run state the table tells.
+  uint32_t KnownVcpus() const;
   // Lock-holder preemptions by the table, all vCPUs.
   uint64_t LockHolderPreemptions() const;
 

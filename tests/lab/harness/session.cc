@@ -42,7 +42,11 @@ absl::Status Session::UseAgent(const std::string& socket_path) {
   absl::StatusOr<AgentLink> link = AgentLink::Connect(socket_path, kAgentTimeout);
   if (!link.ok()) return link.status();
   link_ = *std::move(link);
-  return link_->AttachTable(*machine_, *runner_, *pages_);
+  absl::StatusOr<SourceFacts> source = AskSource(socket_path);
+  if (!source.ok()) return source.status();
+  source_ = *std::move(source);
+  const bool registered = !machine_->is_kvm() || !has_oracle();
+  return link_->AttachTable(*machine_, *runner_, *pages_, registered);
 }
 
 absl::Status Session::StartDaemons() {
@@ -79,10 +83,6 @@ absl::Status Session::StopDaemons() {
   link_.reset();
   shared_watched_.reset();
   return pages_->DetachTable();
-}
-
-agent::SourceKind Session::source() const {
-  return link_.has_value() ? link_->vm().source : agent::SourceKind::kUnspecified;
 }
 
 }  // namespace lockhost::lab

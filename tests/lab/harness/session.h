@@ -48,10 +48,10 @@ class Session {
   // Null until StartDaemons() was called.
   Daemons* daemons() { return daemons_.get(); }
 
-  // Who writes the table; kUnspecified without one.
-  agent::SourceKind source() const;
+  // What the agent works with; empty without an agent.
+  const SourceFacts& source() const { return source_; }
   // The table is the scheduler's own account, fit to judge others by.
-  bool has_oracle() const { return source() == agent::SourceKind::kBpf; }
+  bool has_oracle() const { return source_.name == "bpf"; }
 
  private:
   Session() = default;
@@ -62,6 +62,7 @@ class Session {
   std::unique_ptr<Pages> pages_;
   std::optional<Runner> runner_;
   std::unique_ptr<Daemons> daemons_;
+  SourceFacts source_;
   std::optional<AgentLink> link_;
   std::optional<bool> shared_watched_;  // which report page the agent was told of
 };
