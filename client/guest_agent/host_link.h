@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_CLIENT_GUEST_AGENT_HOST_LINK_H_
+#define LOCKHOST_CLIENT_GUEST_AGENT_HOST_LINK_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "client/guest_agent/hint_receiver.h"
+#include "client/guest_agent/stats.h"
+#include "common/backoff.h"
+#include "lockhost/v1/hints.pb.h"
+
+namespace lockhost::guest_agent {
+
+// The connection to the host: one thread that reads hints (a synchronous read, so that
+// from the socket to the page there is no second thread) and reconnects by itself; and
+// the stream of reports, written by the caller's thread without ever blocking it.
+class HostLink {
+ public:
+  struct Options {
+    std::string target;  // gRPC target, e.g. "unix:/run/lockhost/vm/7.sock"
+    std::string agent_version;
+    Backoff::Limits backoff;
+    uint64_t seed = 0;  // of the backoff's jitter
+  };
+  // Told by the reading thread; must not block. `retry_in_ns`: only after a loss.
+  struct Observer {
+    std::function<void()> on_connected;
+    std::function<void(const absl::Status& why, uint64_t retry_in_ns)> on_lost;
+    std::function<void(const absl::Status& why)> on_stopped;  // for good: see DecideAfterStream
+  };
+
+  // `receiver` and `stats` outlive the link. Connects at once.
+  HostLink(Options options, HintReceiver* receiver, Stats* stats, Observer observer);
+  // Stops the thread; the page is void afterwards.
+  ~HostLink();
+  HostLink(const HostLink&) = delete;
+  HostLink& operator=(const HostLink&) = delete;
+
+  // Hands a report to gRPC. False: not connected, or the one before is still on its way
+  // (never more than one is); it is then lost, and counted. One thread may call it.
+  bool Send(const v1::ReportHoldersRequest& request);
+
+ private:
+  class Connection;
+  class ReportStream;
+
+  void ReadUntilStopped();
+  absl::Status ReadStream(Connection* connection);
+  bool WaitBeforeRetry(uint64_t delay_ns);
+
+  const Options options_;
+  HintReceiver* const receiver_;
+  Stats* const stats_;
+  const Observer observer_;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stop_ = false;                       // guarded by mutex_
+  std::shared_ptr<Connection> connection_;  // guarded by mutex_; null: none
+  Backoff backoff_;                         // the reading thread's
+  std::unique_ptr<ReportStream> reports_;   // the sending thread's
+  std::thread reader_;
+};
+
+}  // namespace lockhost::guest_agent
+
+#endif  // LOCKHOST_CLIENT_GUEST_AGENT_HOST_LINK_H_

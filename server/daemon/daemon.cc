@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/daemon/daemon.h"
+
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <exception>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace lockhost::server {
+namespace {
+
+constexpr uint64_t kNsPerSecond = 1'000'000'000;
+
+absl::Status MakeDirectory(const std::string& path) {
+  if (mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, absl::StrCat("make ", path));
+}
+
+// Until one of them is readable, or it is time. Negative descriptors are left out.
+bool WaitReadable(int termination_fd, int agent_fd, uint64_t now_ns, uint64_t until_ns) {
+  pollfd fds[2] = {{termination_fd, POLLIN, 0}, {agent_fd, POLLIN, 0}};
+  const uint64_t wait_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+  const timespec timeout = {static_cast<time_t>(wait_ns / kNsPerSecond),
+                            static_cast<long>(wait_ns % kNsPerSecond)};
+  ppoll(fds, 2, until_ns == UINT64_MAX ? nullptr : &timeout, nullptr);
+  return fds[0].revents != 0;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options, Clock clock,
+                                                      Observer observer) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), clock, std::move(observer)));
+  absl::Status made = MakeDirectory(daemon->options_.run_dir);
+  if (made.ok()) made = MakeDirectory(absl::StrCat(daemon->options_.run_dir, "/vm"));
+  if (!made.ok()) return made;
+  absl::StatusOr<std::unique_ptr<Publisher>> publisher =
+      Publisher::Start(daemon->options_.publisher, clock, &daemon->queue_, &daemon->stats_);
+  if (!publisher.ok()) return publisher.status();
+  daemon->publisher_ = *std::move(publisher);
+  daemon->servers_ = std::make_unique<VmServers>(daemon->options_.vm, daemon->publisher_.get(),
+                                                 &daemon->queue_, clock);
+  if (absl::Status serving = daemon->ServeOperator(); !serving.ok()) return serving;
+  if (absl::Status serving = daemon->ServeMetrics(); !serving.ok()) return serving;
+  return daemon;
+}
+
+Daemon::Daemon(Options options, Clock clock, Observer observer)
+    : options_(std::move(options)),
+      clock_(clock),
+      observer_(std::move(observer)),
+      metrics_(std::make_shared<Metrics>(options_.version, &directory_, &stats_)),
+      link_(options_.agent_socket, options_.agent_backoff, options_.publisher.instance, this) {}
+
+Daemon::~Daemon() {
+  if (operator_server_ != nullptr) operator_server_->StopServing();
+  if (servers_ != nullptr) servers_->StopServing();
+  if (publisher_ != nullptr) publisher_->Drain(options_.drain_ns);
+  servers_.reset();
+  operator_server_.reset();
+  exposer_.reset();
+  publisher_.reset();
+}
+
+absl::Status Daemon::ServeOperator() {
+  auto server = HostServer::Start(absl::StrCat(options_.run_dir, "/admin.sock"),
+                                  options_.socket_mode, &directory_, clock_);
+  if (!server.ok()) return server.status();
+  operator_server_ = *std::move(server);
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::ServeMetrics() {
+  if (options_.metrics_address.empty()) return absl::OkStatus();
+  try {  // the library's way to say that it cannot listen
+    exposer_ = std::make_unique<prometheus::Exposer>(options_.metrics_address, 1);
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(
+        absl::StrCat("serve metrics on ", options_.metrics_address, ": ", error.what()));
+  }
+  exposer_->RegisterCollectable(metrics_);
+  return absl::OkStatus();
+}
+
+void Daemon::Run(int termination_fd) {
+  bool ending = false;
+  while (!ending) {
+    link_.Step(clock_.now_ns());
+    ending = WaitReadable(termination_fd, link_.fd(), clock_.now_ns(), link_.deadline_ns());
+  }
+}
+
+std::string Daemon::SocketPath(uint64_t vm_id) const {
+  return absl::StrCat(options_.run_dir, "/vm/", vm_id, ".sock");
+}
+
+void Daemon::OnAgentHere(const agent::SourceMessage& source, std::unique_ptr<HintRing> ring,
+                         std::unique_ptr<InterestMap> interest) {
+  const std::string reason(agent::FieldText(source.reason));
+  directory_.SetSource({true, source.source, reason});
+  observer_.info(absl::StrCat("agent connected, source ", SourceName(source.source),
+                              reason.empty() ? "" : ": ", reason));
+  if (ring == nullptr) observer_.info("no hint ring: tables are polled while there is demand");
+  publisher_->AgentHere(std::move(ring), std::move(interest));
+}
+
+void Daemon::OnAgentGone(const absl::Status& why, uint64_t retry_in_ns) {
+  SourceState source = directory_.source();
+  if (std::exchange(source.connected, false)) {
+    observer_.warning(absl::StrCat("agent lost (", why.ToString(),
+                                   "); guests fall back when their lease runs out; next attempt in ",
+                                   retry_in_ns / 1'000'000, " ms"));
+    directory_.SetSource(std::move(source));
+    publisher_->AgentGone();
+  }
+}
+
+absl::Status Daemon::OnVm(const agent::VmMessage& message, int table_fd) {
+  absl::StatusOr<std::unique_ptr<agent::TableReader>> table =
+      agent::TableReader::Attach(table_fd);
+  if (!table.ok()) return table.status();
+  VmFacts facts = VmFacts::FromMessage(message);
+  VmDirectory::Record record = directory_.Find(facts.vm_id);
+  if (record != nullptr) {
+    record->Update(std::move(facts), *std::move(table));
+    publisher_->PutVm(std::move(record));
+    return absl::OkStatus();
+  }
+  record = std::make_shared<VmRecord>(facts, *std::move(table), SocketPath(facts.vm_id));
+  publisher_->PutVm(record);
+  if (absl::Status served = servers_->Start(record); !served.ok()) {
+    publisher_->RemoveVm(facts.vm_id);
+    return served;
+  }
+  directory_.Put(std::move(record));
+  observer_.info(absl::StrCat("VM ", facts.vm_id, " (pid ", facts.pid, " ", facts.vmm, " ",
+                              facts.name, ") on ", SocketPath(facts.vm_id)));
+  return absl::OkStatus();
+}
+
+void Daemon::OnVmGone(uint64_t vm_id) {
+  publisher_->RemoveVm(vm_id);
+  servers_->End(vm_id);
+  directory_.Remove(vm_id);
+  observer_.info(absl::StrCat("VM ", vm_id, " has gone"));
+}
+
+void Daemon::OnBadEvent(const absl::Status& why) {
+  observer_.warning(absl::StrCat("left out: ", why.ToString()));
+}
+
+}  // namespace lockhost::server

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_SERVER_DAEMON_DAEMON_H_
+#define LOCKHOST_SERVER_DAEMON_DAEMON_H_
+
+#include <prometheus/exposer.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/clock.h"
+#include "server/agent_link/agent_link.h"
+#include "server/directory/vm_directory.h"
+#include "server/metrics/metrics.h"
+#include "server/publisher/publisher.h"
+#include "server/service/host_server.h"
+#include "server/service/vm_servers.h"
+
+namespace lockhost::server {
+
+// lockhostd without its flags and its log: everything wired up. The caller's thread runs
+// the agent's link and makes and ends servers; see server/README.md for the others.
+class Daemon : private AgentListener {
+ public:
+  struct Options {
+    std::string agent_socket;
+    std::string run_dir;  // admin.sock, and vm/<id>.sock for each VM
+    mode_t socket_mode = 0660;
+    std::string metrics_address;  // host:port; empty: no metrics
+    std::string version;
+    Backoff::Limits agent_backoff;
+    PublisherCore::Options publisher;
+    VmServer::Options vm;
+    uint64_t drain_ns = 2'000'000'000;
+  };
+  // Worth a line in the log. Called by the thread that runs the daemon.
+  struct Observer {
+    std::function<void(const std::string& text)> info;
+    std::function<void(const std::string& text)> warning;
+  };
+
+  // Makes the directories, serves admin socket and metrics. Errors say what failed.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(Options options, Clock clock,
+                                                       Observer observer);
+  // Drains: health says NOT_SERVING, streams end with UNAVAILABLE, sockets are removed.
+  ~Daemon() override;
+
+  // Serves until `termination_fd` is readable.
+  void Run(int termination_fd);
+
+  const VmDirectory& directory() const { return directory_; }
+
+ private:
+  Daemon(Options options, Clock clock, Observer observer);
+  absl::Status ServeOperator();
+  absl::Status ServeMetrics();
+  std::string SocketPath(uint64_t vm_id) const;
+
+  void OnAgentHere(const agent::SourceMessage& source, std::unique_ptr<HintRing> ring,
+                   std::unique_ptr<InterestMap> interest) override;
+  void OnAgentGone(const absl::Status& why, uint64_t retry_in_ns) override;
+  absl::Status OnVm(const agent::VmMessage& message, int table_fd) override;
+  void OnVmGone(uint64_t vm_id) override;
+  void OnBadEvent(const absl::Status& why) override;
+
+  const Options options_;
+  const Clock clock_;
+  const Observer observer_;
+  VmDirectory directory_;
+  PublisherStats stats_;
+  HintQueue queue_;
+  std::shared_ptr<Metrics> metrics_;
+  std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<VmServers> servers_;
+  std::unique_ptr<HostServer> operator_server_;
+  std::unique_ptr<prometheus::Exposer> exposer_;
+  AgentLink link_;
+};
+
+}  // namespace lockhost::server
+
+#endif  // LOCKHOST_SERVER_DAEMON_DAEMON_H_

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_SERVER_SERVICE_HEALTH_H_
+#define LOCKHOST_SERVER_SERVICE_HEALTH_H_
+
+#include <grpcpp/alarm.h>
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "server/service/call_tag.h"
+
+namespace lockhost::server {
+
+// grpc.health.v1.Health (Check and Watch) of one server, and UNIMPLEMENTED for every
+// method that nobody serves. gRPC's own health service is built on the callback API,
+// whose two threads wake up several times a second for nothing.
+//
+// The queue's thread runs it; StopServing() is thread-safe. Must outlive the queue's
+// last tag.
+class HealthService {
+ public:
+  // Known are "" and `service_name`. Asks for the first call.
+  HealthService(grpc::AsyncGenericService* calls, grpc::ServerCompletionQueue* queue,
+                std::string service_name);
+  ~HealthService();
+  HealthService(const HealthService&) = delete;
+  HealthService& operator=(const HealthService&) = delete;
+
+  // All answer NOT_SERVING from now on; who watches is told.
+  void StopServing();
+
+ private:
+  class Call;
+  class Change final : public CallTag {
+   public:
+    explicit Change(HealthService* health) : health_(health) {}
+    void Proceed(bool ok) override;
+    grpc::Alarm alarm;
+
+   private:
+    HealthService* const health_;
+  };
+
+  void AcceptNext();
+  bool Knows(const std::string& service) const {
+    return service.empty() || service == service_name_;
+  }
+
+  grpc::AsyncGenericService* const calls_;
+  grpc::ServerCompletionQueue* const queue_;
+  const std::string service_name_;
+  std::atomic<bool> serving_{true};
+  std::set<Call*> watching_;  // the queue's thread's
+  Change change_;
+};
+
+// The two messages of grpc.health.v1, by hand: one field each.
+// Name of the service asked for; nullopt if the bytes are no HealthCheckRequest.
+std::optional<std::string> ParseHealthCheckRequest(const std::string& bytes);
+enum class HealthState : char { kServing = 1, kNotServing = 2, kServiceUnknown = 3 };
+std::string HealthCheckResponse(HealthState state);
+
+}  // namespace lockhost::server
+
+#endif  // LOCKHOST_SERVER_SERVICE_HEALTH_H_

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/service/hint_stream.h"
+
+#include <grpc/support/time.h>
+
+#include <utility>
+
+#include "server/service/report_check.h"
+#include "server/service/vm_server.h"
+
+namespace lockhost::server {
+
+HintQueue::~HintQueue() {
+  queue_.Shutdown();
+  void* tag;
+  bool ok;
+  while (queue_.Next(&tag, &ok)) {
+  }
+}
+
+void HintQueue::Poll(bool sweep) {
+  void* tag;
+  bool ok;
+  while ((sweep || writing_ > 0) &&
+         queue_.AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_REALTIME)) ==
+             grpc::CompletionQueue::GOT_EVENT) {
+    static_cast<CallTag*>(tag)->Proceed(ok);
+  }
+}
+
+HintStream::HintStream(VmServer* server)
+    : server_(server), queue_(server->hint_queue()), record_(server->record()), writer_(&context_) {
+  context_.AsyncNotifyWhenDone(&over_);
+  server->service()->RequestWatchHints(&context_, &request_, &writer_, queue_->queue(),
+                                       server->queue(), this);
+}
+
+HintStream::~HintStream() {
+  if (counted_) record_->counters().streams.fetch_sub(1);
+}
+
+void HintStream::Proceed(bool ok) {
+  switch (std::exchange(step_, Step::kNone)) {
+    case Step::kAccepting:
+      return ok ? Accepted() : delete this;
+    case Step::kWriting:
+      --queue_->writing_;
+      failed_ |= !ok;
+      if (ending_.has_value()) Finish(*std::exchange(ending_, std::nullopt));
+      return;
+    case Step::kFinishing:
+      failed_ = true;
+      return;
+    case Step::kNone:
+      return;
+  }
+}
+
+void HintStream::Accepted() {
+  AcceptNext(server_);
+  admission_ = CheckWatchRequest(request_);
+  counted_ = true;
+  if (record_->counters().streams.fetch_add(1) >= server_->max_streams() && admission_.ok()) {
+    admission_ = absl::ResourceExhaustedError("this VM has too many streams");
+  }
+  if (!admission_.ok()) record_->counters().streams_refused.fetch_add(1);
+  // From here on the publisher's thread owns this object.
+  server_->publisher()->AddStream(record_->vm_id(), std::unique_ptr<HintSink>(this));
+}
+
+HintSink::State HintStream::state() const {
+  if (step_ != Step::kNone) return State::kWriting;
+  if (over_.here) return State::kClosed;
+  return failed_ ? State::kWriting : State::kReady;
+}
+
+void HintStream::Write(const v1::WatchHintsResponse& message) {
+  step_ = Step::kWriting;
+  ++queue_->writing_;
+  writer_.Write(message, this);
+}
+
+void HintStream::End(const absl::Status& status) {
+  if (step_ == Step::kNone) return Finish(status);
+  ending_ = status;
+}
+
+void HintStream::Finish(const absl::Status& status) {
+  step_ = Step::kFinishing;
+  writer_.Finish(ToGrpc(status), this);
+}
+
+}  // namespace lockhost::server

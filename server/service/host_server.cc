@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/service/host_server.h"
+
+#include <grpc/support/time.h>
+#include <grpcpp/alarm.h>
+
+#include <utility>
+
+#include "server/service/vm_view.h"
+
+namespace lockhost::server {
+
+class HostServer::ListCall final : public CallTag {
+ public:
+  explicit ListCall(HostServer* server) : server_(server), writer_(&context_) {
+    server->service_.RequestListVms(&context_, &request_, &writer_, server->server_.queue(),
+                                    server->server_.queue(), this);
+  }
+
+  void Proceed(bool ok) override {
+    if (!ok || std::exchange(answered_, true)) return delete this;
+    new ListCall(server_);
+    const absl::StatusOr<v1::ListVmsResponse> response = ListVms(*server_->directory_, request_);
+    if (response.ok()) {
+      writer_.Finish(*response, grpc::Status::OK, this);
+    } else {
+      writer_.FinishWithError(ToGrpc(response.status()), this);
+    }
+  }
+
+ private:
+  HostServer* const server_;
+  grpc::ServerContext context_;
+  v1::ListVmsRequest request_;
+  grpc::ServerAsyncResponseWriter<v1::ListVmsResponse> writer_;
+  bool answered_ = false;
+};
+
+// Writes, sleeps until the next message is due, writes. Ends when its last operation is
+// through and the call itself is over (`Over`), which also cuts a sleep short.
+class HostServer::WatchCall final : public CallTag {
+ public:
+  explicit WatchCall(HostServer* server) : server_(server), writer_(&context_), over_(this) {
+    context_.AsyncNotifyWhenDone(&over_);
+    server->service_.RequestWatchVm(&context_, &request_, &writer_, server->server_.queue(),
+                                    server->server_.queue(), this);
+  }
+
+  void Proceed(bool ok) override {
+    switch (step_) {
+      case Step::kAccepting:
+        return ok ? Accepted() : delete this;
+      case Step::kSleeping:
+        return over_.here ? Finish(absl::CancelledError()) : Write();
+      case Step::kWriting:
+        return ok && !over_.here ? Sleep() : Finish(absl::CancelledError());
+      case Step::kFinishing:
+      case Step::kFinished:
+        step_ = Step::kFinished;
+        if (over_.here) delete this;
+    }
+  }
+
+ private:
+  enum class Step { kAccepting, kWriting, kSleeping, kFinishing, kFinished };
+
+  struct Over final : public CallTag {
+    explicit Over(WatchCall* call) : call(call) {}
+    void Proceed(bool) override {
+      here = true;
+      if (call->step_ == Step::kSleeping) call->alarm_.Cancel();
+      if (call->step_ == Step::kFinished) delete call;
+    }
+    WatchCall* const call;
+    bool here = false;
+  };
+
+  ~WatchCall() {
+    if (counted_) --server_->watches_;
+  }
+
+  void Accepted() {
+    new WatchCall(server_);
+    counted_ = true;
+    if (++server_->watches_ > kMaxWatches) {
+      return Finish(absl::ResourceExhaustedError("too many WatchVm streams"));
+    }
+    const absl::StatusOr<uint64_t> interval_ns = WatchIntervalNs(request_);
+    if (!interval_ns.ok()) return Finish(interval_ns.status());
+    interval_ns_ = *interval_ns;
+    Write();
+  }
+
+  void Write() {
+    if (server_->draining_) return Finish(absl::UnavailableError("the host drains"));
+    const auto response =
+        DescribeVm(*server_->directory_, request_.vm_id(), server_->clock_.now_ns());
+    if (!response.ok()) return Finish(response.status());
+    step_ = Step::kWriting;
+    writer_.Write(*response, this);
+  }
+
+  void Sleep() {
+    step_ = Step::kSleeping;
+    alarm_.Set(server_->server_.queue(),
+               gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                            gpr_time_from_nanos(static_cast<int64_t>(interval_ns_), GPR_TIMESPAN)),
+               this);
+  }
+
+  void Finish(const absl::Status& status) {
+    step_ = Step::kFinishing;
+    writer_.Finish(ToGrpc(status), this);
+  }
+
+  HostServer* const server_;
+  grpc::ServerContext context_;
+  v1::WatchVmRequest request_;
+  grpc::ServerAsyncWriter<v1::WatchVmResponse> writer_;
+  grpc::Alarm alarm_;
+  uint64_t interval_ns_ = 0;
+  Step step_ = Step::kAccepting;
+  bool counted_ = false;
+  Over over_;
+};
+
+absl::StatusOr<std::unique_ptr<HostServer>> HostServer::Start(const std::string& socket_path,
+                                                              mode_t socket_mode,
+                                                              const VmDirectory* directory,
+                                                              Clock clock) {
+  AsyncServer::Options options;
+  options.socket_path = socket_path;
+  options.socket_mode = socket_mode;
+  std::unique_ptr<HostServer> server(new HostServer(directory, clock));
+  absl::Status started =
+      server->server_.Start(options, &server->service_, v1::HostService::service_full_name(),
+                            [&server] {
+                              new ListCall(server.get());
+                              new WatchCall(server.get());
+                            });
+  if (!started.ok()) return started;
+  return server;
+}
+
+HostServer::~HostServer() {
+  draining_ = true;
+  server_.Shutdown(100);
+}
+
+void HostServer::StopServing() {
+  draining_ = true;
+  server_.StopServing();
+}
+
+}  // namespace lockhost::server

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_SERVER_SERVICE_HOST_SERVER_H_
+#define LOCKHOST_SERVER_SERVICE_HOST_SERVER_H_
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/clock.h"
+#include "lockhost/v1/host.grpc.pb.h"
+#include "server/directory/vm_directory.h"
+#include "server/service/async_server.h"
+
+namespace lockhost::server {
+
+// HostService and health on the admin socket, for the operator.
+class HostServer {
+ public:
+  // `directory` outlives the server.
+  static absl::StatusOr<std::unique_ptr<HostServer>> Start(const std::string& socket_path,
+                                                           mode_t socket_mode,
+                                                           const VmDirectory* directory,
+                                                           Clock clock);
+  ~HostServer();
+
+  // Health answers NOT_SERVING, and WatchVm streams end at their next message.
+  void StopServing();
+
+ private:
+  class ListCall;
+  class WatchCall;
+  static constexpr uint32_t kMaxWatches = 64;
+
+  HostServer(const VmDirectory* directory, Clock clock) : directory_(directory), clock_(clock) {}
+
+  const VmDirectory* const directory_;
+  const Clock clock_;
+  std::atomic<bool> draining_{false};
+  uint32_t watches_ = 0;  // the server's thread's
+  v1::HostService::AsyncService service_;
+  AsyncServer server_;
+};
+
+}  // namespace lockhost::server
+
+#endif  // LOCKHOST_SERVER_SERVICE_HOST_SERVER_H_

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_SERVER_SERVICE_TOKEN_BUCKET_H_
+#define LOCKHOST_SERVER_SERVICE_TOKEN_BUCKET_H_
+
+#include <algorithm>
+#include <cstdint>
+
+namespace lockhost::server {
+
+// So many a second on average, so many at once. Pure; the caller gives the time (ns).
+class TokenBucket {
+ public:
+  // REQUIRES: per_second > 0.
+  constexpr TokenBucket(uint32_t per_second, uint32_t burst)
+      : ns_per_token_(1'000'000'000 / per_second), burst_(burst) {}
+
+  // Takes one if there is one. The time up to which tokens are paid for lags the clock
+  // by at most the burst.
+  constexpr bool Take(uint64_t now_ns) {
+    const uint64_t burst_ns = uint64_t{burst_} * ns_per_token_;
+    const uint64_t oldest_ns = now_ns > burst_ns ? now_ns - burst_ns : 0;
+    const uint64_t from_ns = std::max(paid_until_ns_, oldest_ns);
+    if (from_ns + ns_per_token_ > now_ns) return false;
+    paid_until_ns_ = from_ns + ns_per_token_;
+    return true;
+  }
+
+ private:
+  const uint64_t ns_per_token_;
+  const uint32_t burst_;
+  uint64_t paid_until_ns_ = 0;
+};
+
+}  // namespace lockhost::server
+
+#endif  // LOCKHOST_SERVER_SERVICE_TOKEN_BUCKET_H_

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_SERVER_SERVICE_VM_SERVER_H_
+#define LOCKHOST_SERVER_SERVICE_VM_SERVER_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "common/clock.h"
+#include "lockhost/v1/hints.grpc.pb.h"
+#include "server/directory/vm_record.h"
+#include "server/publisher/publisher.h"
+#include "server/service/async_server.h"
+#include "server/service/hint_stream.h"
+
+namespace lockhost::server {
+
+// HintService and health for one VM, on that VM's own socket: who speaks here is this
+// VM, whatever the messages say. Limits are the VM's own as well.
+class VmServer {
+ public:
+  struct Options {
+    mode_t socket_mode = 0660;
+    uint32_t max_streams = 8;  // WatchHints, and as many ReportHolders
+  };
+
+  // Serves on record->socket_path(). `publisher` and `queue` outlive the server.
+  static absl::StatusOr<std::unique_ptr<VmServer>> Start(const Options& options,
+                                                         std::shared_ptr<VmRecord> record,
+                                                         Publisher* publisher, HintQueue* queue,
+                                                         Clock clock);
+  // Ends what is open and removes the socket. Blocks: not for a thread that serves
+  // others. REQUIRES: the VM's streams have ended or are ending (Publisher::RemoveVm or
+  // Drain), and the publisher runs.
+  ~VmServer() { server_.Shutdown(kGraceMs); }
+
+  // Health answers NOT_SERVING from now on. Thread-safe.
+  void StopServing() { server_.StopServing(); }
+
+  // For the calls.
+  v1::HintService::AsyncService* service() { return &service_; }
+  grpc::ServerCompletionQueue* queue() { return server_.queue(); }
+  HintQueue* hint_queue() { return hint_queue_; }
+  Publisher* publisher() { return publisher_; }
+  const std::shared_ptr<VmRecord>& record() const { return record_; }
+  uint32_t max_streams() const { return options_.max_streams; }
+  const Clock& clock() const { return clock_; }
+  uint32_t open_reports = 0;  // the server's thread's
+
+ private:
+  static constexpr int kGraceMs = 100;
+
+  VmServer(const Options& options, std::shared_ptr<VmRecord> record, Publisher* publisher,
+           HintQueue* queue, Clock clock);
+
+  const Options options_;
+  const std::shared_ptr<VmRecord> record_;
+  Publisher* const publisher_;
+  HintQueue* const hint_queue_;
+  const Clock clock_;
+  v1::HintService::AsyncService service_;
+  AsyncServer server_;
+};
+
+}  // namespace lockhost::server
+
+#endif  // LOCKHOST_SERVER_SERVICE_VM_SERVER_H_

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_SERVER_SERVICE_VM_SERVERS_H_
+#define LOCKHOST_SERVER_SERVICE_VM_SERVERS_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/service/vm_server.h"
+
+namespace lockhost::server {
+
+// The servers of all VMs. Ending one takes a moment (calls have to end); a thread of
+// this class does that, so that nobody else waits for it.
+//
+// Not thread-safe: the main thread's.
+class VmServers {
+ public:
+  // `publisher` and `queue` outlive this.
+  VmServers(VmServer::Options options, Publisher* publisher, HintQueue* queue, Clock clock);
+  // Ends all of them, and waits until that is done.
+  ~VmServers();
+  VmServers(const VmServers&) = delete;
+  VmServers& operator=(const VmServers&) = delete;
+
+  absl::Status Start(std::shared_ptr<VmRecord> record);
+  // Ends a VM's server, soon. REQUIRES: Publisher::RemoveVm was called before.
+  void End(uint64_t vm_id);
+  // Health answers NOT_SERVING everywhere.
+  void StopServing();
+
+ private:
+  void EndThem();
+
+  const VmServer::Options options_;
+  Publisher* const publisher_;
+  HintQueue* const queue_;
+  const Clock clock_;
+  std::map<uint64_t, std::unique_ptr<VmServer>> servers_;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::unique_ptr<VmServer>> ending_;  // guarded by mutex_
+  bool stop_ = false;                              // guarded by mutex_
+  std::thread ender_;
+};
+
+}  // namespace lockhost::server
+
+#endif  // LOCKHOST_SERVER_SERVICE_VM_SERVERS_H_
