@@ -18,15 +18,16 @@ static __always_inline uint64_t report_slot(const struct lh_vm *vm, uint32_t vcp
 	       (uint64_t)vcpu_id * sizeof(struct lockhost_report_slot);
 }
 
-static __always_inline uint64_t read_report_word(uint64_t report)
+/* False if there is none, or it is not in memory. */
+static __always_inline bool read_report_word(uint64_t report, uint64_t *word)
 {
-	uint64_t word = 0;
-
-	if (report && bpf_probe_read_user(&word, sizeof(word), (void *)report)) {
-		count(LH_REPORT_UNREADABLE);
-		return 0;
-	}
-	return word;
+	*word = 0;
+	if (!report)
+		return false;
+	if (!bpf_probe_read_user(word, sizeof(*word), (void *)report))
+		return true;
+	count(LH_REPORT_UNREADABLE);
+	return false;
 }
 
 static __always_inline bool is_held(uint64_t report_word)

@@ -44,7 +44,8 @@ static __always_inline void switch_out(struct task_struct *prev, bool runnable)
 		return;
 	now = bpf_ktime_get_ns();
 	report = report_slot(vm, binding->vcpu_id, prev->tgid);
-	word = read_report_word(report);
+	if (!read_report_word(report, &word))
+		report = 0;
 	slot->witness = word;
 	slot->since_ns = now;
 	steal = prev->sched_info.run_delay + binding->steal_offset_ns;

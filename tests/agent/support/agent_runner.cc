@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/agent/support/agent_runner.h"
 
+#include <spdlog/spdlog.h>
+
 #include <cerrno>
 #include <utility>
 #include <variant>
@@ -10,6 +12,7 @@
 namespace lockhost::agent {
 
 absl::StatusOr<std::unique_ptr<AgentRunner>> AgentRunner::Start(AgentOptions options) {
+  spdlog::set_level(spdlog::level::warn);
   std::unique_ptr<AgentRunner> runner(new AgentRunner);
   runner->socket_ = runner->directory_.path() + "/agent.sock";
   options.socket = runner->socket_;
