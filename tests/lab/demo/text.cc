@@ -24,18 +24,18 @@ std::string Row(const Cell& cell) {
       "%-16s%10s", std::string(NameOf(cell.subject)),
       absl::StrCat(ThreeDigits(rate.mean / 1e3), "+-", ThreeDigits(rate.stddev / 1e3)));
   for (const double q : {0.5, 0.99, 0.999, 0.9999, 0.99999, 1.0}) {
-    absl::StrAppendFormat(&row, "%6s",
+    absl::StrAppendFormat(&row, "%5s",
                           ShortTime(static_cast<double>(all.acquire_ns().Quantile(q))));
   }
   const std::optional<uint64_t> lhp = all.lock_holder_preemptions();
-  absl::StrAppendFormat(&row, "%5.2f%6s%5s%5s\n", all.fairness(),
+  absl::StrAppendFormat(&row, "%5.2f%7s%6s%6s\n", all.fairness(),
                         lhp.has_value() ? absl::StrCat(*lhp) : "-",
                         ShortShare(all.wasted_spin_share()), ShortShare(all.false_park_share()));
   return row;
 }
 
 constexpr char kColumns[] =
-    "                 kops/s +-   p50   p99 p99.9 99.99 99.999  max fair   lhp waste false\n";
+    "                 kops/s +-  p50  p99  ..9 ...9 ....9 max fair    lhp waste false\n";
 
 std::string PathLine(const Results& results, Subject subject, const char* name) {
   const Finding<Quantiles> delivery = results.Delivery(subject);
@@ -128,9 +128,9 @@ std::string Table(const Results& results) {
   }
   text +=
       "\nkops/s: thousand acquisitions a second, mean and deviation over the runs;\n"
-      "p50 to max: time to acquire; fair: slowest / fastest vCPU; lhp: lock-holder\n"
-      "preemptions; waste: CPU time spent spinning on a holder that did not run;\n"
-      "false: parks while the holder ran.\n";
+      "p50, p99, p99.9, p99.99, p99.999, max: time to acquire; fair: slowest / fastest\n"
+      "vCPU; lhp: lock-holder preemptions; waste: CPU time spent spinning on a holder\n"
+      "that did not run; false: parks while the holder ran.\n";
   return text;
 }
 

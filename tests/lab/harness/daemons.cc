@@ -113,7 +113,7 @@ absl::Status Daemons::StartServer(uint64_t vm_id) {
   absl::Status started =
       Launch(Daemon::kServer, {.name = "lockhostd",
                                .argv = {LOCKHOST_SERVER_PROGRAM, "--agent-socket=" + agent_socket(),
-                                        "--run-dir=" + server_dir_, "--metrics-listen="},
+                                        "--run-dir=" + server_dir_, "--metrics-address="},
                                .user = *user,
                                .inherited_fds = {},
                                .log_path = ""});
