@@ -13,6 +13,8 @@ namespace lockhost::server {
 class CallTag {
  public:
   virtual void Proceed(bool ok) = 0;
+  // What to give to gRPC: a derived object's own address may be another one.
+  void* tag() { return this; }
 
  protected:
   ~CallTag() = default;

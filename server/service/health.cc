@@ -56,8 +56,8 @@ std::string HealthCheckResponse(HealthState state) { return {1 << 3, static_cast
 class HealthService::Call final : public CallTag {
  public:
   explicit Call(HealthService* health) : health_(health), stream_(&context_), over_(this) {
-    context_.AsyncNotifyWhenDone(&over_);
-    health_->calls_->RequestCall(&context_, &stream_, health_->queue_, health_->queue_, this);
+    context_.AsyncNotifyWhenDone(over_.tag());
+    health_->calls_->RequestCall(&context_, &stream_, health_->queue_, health_->queue_, tag());
   }
 
   void Proceed(bool ok) override {
@@ -111,7 +111,7 @@ class HealthService::Call final : public CallTag {
       return Finish(grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "no such method"));
     }
     step_ = Step::kReading;
-    stream_.Read(&request_, this);
+    stream_.Read(&request_, tag());
   }
 
   void Answer(std::optional<std::string> service) {
@@ -125,13 +125,13 @@ class HealthService::Call final : public CallTag {
     }
     step_ = Step::kFinishing;
     stream_.WriteAndFinish(Buffer(HealthCheckResponse(State())), grpc::WriteOptions(),
-                           grpc::Status::OK, this);
+                           grpc::Status::OK, tag());
   }
 
   void Tell() {
     told_ = State();
     step_ = Step::kWriting;
-    stream_.Write(Buffer(HealthCheckResponse(told_)), this);
+    stream_.Write(Buffer(HealthCheckResponse(told_)), tag());
   }
 
   // The state is told: stay, as long as it is the state and we are serving.
@@ -144,7 +144,7 @@ class HealthService::Call final : public CallTag {
 
   void Finish(const grpc::Status& status) {
     step_ = Step::kFinishing;
-    stream_.Finish(status, this);
+    stream_.Finish(status, tag());
   }
 
   HealthService* const health_;
@@ -169,7 +169,7 @@ void HealthService::AcceptNext() { new Call(this); }
 
 void HealthService::StopServing() {
   if (!serving_.exchange(false)) return;
-  change_.alarm.Set(queue_, gpr_now(GPR_CLOCK_MONOTONIC), &change_);
+  change_.alarm.Set(queue_, gpr_now(GPR_CLOCK_MONOTONIC), change_.tag());
 }
 
 void HealthService::Change::Proceed(bool) {

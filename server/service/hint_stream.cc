@@ -30,9 +30,9 @@ void HintQueue::Poll(bool sweep) {
 
 HintStream::HintStream(VmServer* server)
     : server_(server), queue_(server->hint_queue()), record_(server->record()), writer_(&context_) {
-  context_.AsyncNotifyWhenDone(&over_);
+  context_.AsyncNotifyWhenDone(over_.tag());
   server->service()->RequestWatchHints(&context_, &request_, &writer_, queue_->queue(),
-                                       server->queue(), this);
+                                       server->queue(), tag());
 }
 
 HintStream::~HintStream() {
@@ -77,7 +77,7 @@ HintSink::State HintStream::state() const {
 void HintStream::Write(const v1::WatchHintsResponse& message) {
   step_ = Step::kWriting;
   ++queue_->writing_;
-  writer_.Write(message, this);
+  writer_.Write(message, tag());
 }
 
 void HintStream::End(const absl::Status& status) {
@@ -87,7 +87,7 @@ void HintStream::End(const absl::Status& status) {
 
 void HintStream::Finish(const absl::Status& status) {
   step_ = Step::kFinishing;
-  writer_.Finish(ToGrpc(status), this);
+  writer_.Finish(ToGrpc(status), tag());
 }
 
 }  // namespace lockhost::server

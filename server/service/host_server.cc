@@ -14,7 +14,7 @@ class HostServer::ListCall final : public CallTag {
  public:
   explicit ListCall(HostServer* server) : server_(server), writer_(&context_) {
     server->service_.RequestListVms(&context_, &request_, &writer_, server->server_.queue(),
-                                    server->server_.queue(), this);
+                                    server->server_.queue(), tag());
   }
 
   void Proceed(bool ok) override {
@@ -22,9 +22,9 @@ class HostServer::ListCall final : public CallTag {
     new ListCall(server_);
     const absl::StatusOr<v1::ListVmsResponse> response = ListVms(*server_->directory_, request_);
     if (response.ok()) {
-      writer_.Finish(*response, grpc::Status::OK, this);
+      writer_.Finish(*response, grpc::Status::OK, tag());
     } else {
-      writer_.FinishWithError(ToGrpc(response.status()), this);
+      writer_.FinishWithError(ToGrpc(response.status()), tag());
     }
   }
 
@@ -41,9 +41,9 @@ class HostServer::ListCall final : public CallTag {
 class HostServer::WatchCall final : public CallTag {
  public:
   explicit WatchCall(HostServer* server) : server_(server), writer_(&context_), over_(this) {
-    context_.AsyncNotifyWhenDone(&over_);
+    context_.AsyncNotifyWhenDone(over_.tag());
     server->service_.RequestWatchVm(&context_, &request_, &writer_, server->server_.queue(),
-                                    server->server_.queue(), this);
+                                    server->server_.queue(), tag());
   }
 
   void Proceed(bool ok) override {
@@ -97,7 +97,7 @@ class HostServer::WatchCall final : public CallTag {
         DescribeVm(*server_->directory_, request_.vm_id(), server_->clock_.now_ns());
     if (!response.ok()) return Finish(response.status());
     step_ = Step::kWriting;
-    writer_.Write(*response, this);
+    writer_.Write(*response, tag());
   }
 
   void Sleep() {
@@ -105,12 +105,12 @@ class HostServer::WatchCall final : public CallTag {
     alarm_.Set(server_->server_.queue(),
                gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
                             gpr_time_from_nanos(static_cast<int64_t>(interval_ns_), GPR_TIMESPAN)),
-               this);
+               tag());
   }
 
   void Finish(const absl::Status& status) {
     step_ = Step::kFinishing;
-    writer_.Finish(ToGrpc(status), this);
+    writer_.Finish(ToGrpc(status), tag());
   }
 
   HostServer* const server_;

@@ -18,7 +18,7 @@ constexpr uint32_t kReportBurst = 100;
 ReportCall::ReportCall(VmServer* server)
     : server_(server), reader_(&context_), rate_(kReportsPerSecond, kReportBurst) {
   server->service()->RequestReportHolders(&context_, &reader_, server->queue(), server->queue(),
-                                          this);
+                                          tag());
 }
 
 ReportCall::~ReportCall() {
@@ -50,7 +50,7 @@ void ReportCall::Accepted() {
 
 void ReportCall::Read() {
   step_ = Step::kReading;
-  reader_.Read(&request_, this);
+  reader_.Read(&request_, tag());
 }
 
 absl::Status ReportCall::Take() {
@@ -86,9 +86,9 @@ absl::Status ReportCall::Take() {
 void ReportCall::Finish(const absl::Status& status) {
   step_ = Step::kFinishing;
   if (status.ok()) {
-    reader_.Finish(response_, grpc::Status::OK, this);
+    reader_.Finish(response_, grpc::Status::OK, tag());
   } else {
-    reader_.FinishWithError(ToGrpc(status), this);
+    reader_.FinishWithError(ToGrpc(status), tag());
   }
 }
 
