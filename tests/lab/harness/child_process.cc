@@ -22,6 +22,8 @@
 namespace lockhost::lab {
 namespace {
 
+constexpr unsigned kCloseRangeCloexec = 1u << 2;  // linux/close_range.h
+
 // What the child needs, made before the fork: afterwards only async-signal-safe calls.
 struct Plan {
   std::vector<char*> argv;
@@ -66,9 +68,13 @@ void DropRights(const Plan& plan) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  // Nothing that this process happens to hold goes along, but what is meant to.
+  syscall(SYS_close_range, 3u, ~0u, kCloseRangeCloexec);
   for (const int fd : plan.fds) {
     if (fcntl(fd, F_SETFD, 0) != 0) GiveUp(plan, "inherited fd");
   }
+  const int nothing = open("/dev/null", O_RDONLY);
+  if (nothing < 0 || dup2(nothing, STDIN_FILENO) < 0) GiveUp(plan, "stdin");
   if (dup2(plan.log_fd, STDOUT_FILENO) < 0 || dup2(plan.log_fd, STDERR_FILENO) < 0) {
     GiveUp(plan, "dup2");
   }
@@ -157,9 +163,13 @@ absl::Status ChildProcess::Check() {
   const std::string how = WIFSIGNALED(status_)
                               ? absl::StrCat("was ended by signal ", WTERMSIG(status_))
                               : absl::StrCat("ended with exit code ", WEXITSTATUS(status_));
+  const std::string words = LastWords();
+  return absl::AbortedError(absl::StrCat(name_, " ", how, words.empty() ? "" : "; ", words));
+}
+
+std::string ChildProcess::LastWords() const {
   const std::string tail = TailOf(log_path_);
-  return absl::AbortedError(
-      absl::StrCat(name_, " ", how, tail.empty() ? "" : absl::StrCat("; its last words:\n", tail)));
+  return tail.empty() ? "" : absl::StrCat("last words of ", name_, ":\n", tail);
 }
 
 void ChildProcess::Stop(std::chrono::milliseconds patience) {

@@ -50,6 +50,8 @@ class ChildProcess {
   bool started() const { return pid_ > 0; }
   // OK while it runs; else ABORTED with how it ended and the end of its log.
   absl::Status Check();
+  // The end of its log, with its name; empty if it said nothing.
+  std::string LastWords() const;
   // SIGTERM, then, after `patience`, SIGKILL.
   void Stop(std::chrono::milliseconds patience = std::chrono::seconds(3));
   // SIGKILL at once.

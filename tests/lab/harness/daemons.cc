@@ -49,19 +49,6 @@ bool HasLease(const SharedMemory& page) {
          __atomic_load_n(&header->valid_until_ns, __ATOMIC_ACQUIRE) > NowNs();
 }
 
-absl::Status AwaitThat(const std::function<bool()>& done, const std::function<absl::Status()>& alive,
-                       const std::string& what) {
-  const auto deadline = steady_clock::now() + kStartTimeout;
-  while (!done()) {
-    if (absl::Status status = alive(); !status.ok()) return status;
-    if (steady_clock::now() >= deadline) {
-      return absl::DeadlineExceededError(absl::StrCat("waited in vain until ", what));
-    }
-    std::this_thread::sleep_for(kPollInterval);
-  }
-  return absl::OkStatus();
-}
-
 std::string InheritedPath(const SharedMemory& memory) {
   return absl::StrCat("/proc/self/fd/", memory.fd());
 }
@@ -119,7 +106,7 @@ absl::Status Daemons::StartServer(uint64_t vm_id) {
                                .log_path = ""});
   if (!started.ok()) return started;
   const std::string socket = VmSocket(vm_id);
-  return AwaitThat([&] { return std::filesystem::exists(socket); }, [&] { return Check(); },
+  return AwaitThat([&] { return std::filesystem::exists(socket); },
                    "lockhostd serves the VM at " + socket);
 }
 
@@ -150,12 +137,28 @@ absl::Status Daemons::StartGuests(const Pages& pages, uint64_t vm_id) {
     if (absl::Status started = StartGuest(daemon, pages, vm_id); !started.ok()) return started;
   }
   return AwaitThat([&] { return HasLease(pages.grpc_page()) && HasLease(pages.direct_lease()); },
-                   [&] { return Check(); }, "lockhost-guestd holds a lease");
+                   "lockhost-guestd holds a lease");
 }
 
 absl::Status Daemons::Check() {
   for (auto& [daemon, child] : running_) {
     if (absl::Status alive = child.Check(); !alive.ok()) return alive;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Daemons::AwaitThat(const std::function<bool()>& done, const std::string& what) {
+  const auto deadline = steady_clock::now() + kStartTimeout;
+  while (!done()) {
+    if (absl::Status alive = Check(); !alive.ok()) return alive;
+    if (steady_clock::now() >= deadline) {
+      std::string message = absl::StrCat("waited in vain until ", what);
+      for (const auto& [daemon, child] : running_) {
+        if (!child.LastWords().empty()) absl::StrAppend(&message, "\n", child.LastWords());
+      }
+      return absl::DeadlineExceededError(message);
+    }
+    std::this_thread::sleep_for(kPollInterval);
   }
   return absl::OkStatus();
 }

@@ -6,6 +6,7 @@
 #define LOCKHOST_TESTS_LAB_HARNESS_DAEMONS_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -51,6 +52,7 @@ class Daemons {
         server_dir_(std::move(server_dir)),
         guest_dir_(std::move(guest_dir)) {}
   absl::Status Launch(Daemon daemon, ChildSpec spec);
+  absl::Status AwaitThat(const std::function<bool()>& done, const std::string& what);
   absl::Status StartGuest(Daemon daemon, const Pages& pages, uint64_t vm_id);
   std::string VmSocket(uint64_t vm_id) const;
   std::string StatsFile() const;
