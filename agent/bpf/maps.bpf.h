@@ -132,6 +132,7 @@ static __always_inline void clear_slot(struct lockhost_hint_slot *slot)
 {
 	slot->witness = 0;
 	slot->since_ns = 0;
+	slot->stopped_ns = 0;
 	slot->steal_ns = 0;
 	slot->preemptions = 0;
 	slot->lock_holder_preemptions = 0;

@@ -48,6 +48,7 @@ static __always_inline void switch_out(struct task_struct *prev, bool runnable)
 		report = 0;
 	slot->witness = word;
 	slot->since_ns = now;
+	slot->stopped_ns = now;
 	steal = prev->sched_info.run_delay + binding->steal_offset_ns;
 	if (steal > slot->steal_ns)
 		slot->steal_ns = steal;

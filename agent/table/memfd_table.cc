@@ -48,6 +48,7 @@ void MemfdTable::SetState(uint32_t vcpu_id, lockhost_run_state state, uint64_t n
   if (state == LOCKHOST_RUN_STATE_PREEMPTED && before == LOCKHOST_RUN_STATE_RUNNING) {
     Store(slot.preemptions, slot.preemptions + 1);
   }
+  if (before == LOCKHOST_RUN_STATE_RUNNING) Store(slot.stopped_ns, now_ns);
   Store(slot.since_ns, now_ns);
   StoreState(slot, state);
 }
@@ -60,6 +61,7 @@ void MemfdTable::Clear(uint32_t vcpu_id) {
   lockhost_hint_slot& slot = this->slot(vcpu_id);
   if (slot.state_word == 0) return;
   Store(slot.since_ns, uint64_t{0});
+  Store(slot.stopped_ns, uint64_t{0});
   Store(slot.steal_ns, uint64_t{0});
   Store(slot.preemptions, uint64_t{0});
   StoreState(slot, LOCKHOST_RUN_STATE_UNSPECIFIED);

@@ -340,7 +340,11 @@ TEST_F(HintEventsTest, FullRingLosesNoState) {
   vm_->Park(1);  // leaves vCPU 0 alone on its CPU, where it is quick
   const uint64_t deadline = MonotonicClock().now_ns() + 100 * kNsPerSecond;
   while (seen_.table->Read(0).revision() < enough && MonotonicClock().now_ns() < deadline) {
+    const uint64_t revision = seen_.table->Read(0).revision();
     vm_->Park(0);
+    while (seen_.table->Read(0).revision() == revision && MonotonicClock().now_ns() < deadline) {
+      sched_yield();
+    }
     vm_->Unpark(0);
   }
   ASSERT_GE(seen_.table->Read(0).revision(), enough);
