@@ -23,6 +23,10 @@ bool IsOurs(const lockhost_hint_header& page, uint32_t room) {
          page.slot_count <= room;
 }
 
+bool IsOffCpu(uint64_t state_word) {
+  return lockhost_state_of(state_word) >= LOCKHOST_RUN_STATE_PREEMPTED;
+}
+
 }  // namespace
 
 absl::StatusOr<HintPageWriter> HintPageWriter::Open(const std::string& path, uint32_t slots,
@@ -76,6 +80,9 @@ void HintPageWriter::SetMode(lockhost_mode mode) {
 
 void HintPageWriter::WriteSlot(uint32_t vcpu_id, const lockhost_hint_slot& from) {
   lockhost_hint_slot* to = slot(vcpu_id);
+  if (IsOffCpu(from.state_word) && !IsOffCpu(to->state_word)) {
+    Store(to->stopped_ns, from.since_ns, std::memory_order_relaxed);
+  }
   Store(to->witness, from.witness, std::memory_order_relaxed);
   Store(to->since_ns, from.since_ns, std::memory_order_relaxed);
   Store(to->steal_ns, from.steal_ns, std::memory_order_relaxed);

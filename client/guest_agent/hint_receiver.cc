@@ -11,14 +11,15 @@ namespace {
 void Count(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
 
 lockhost_hint_slot ToSlot(const v1::VcpuHint& hint, uint64_t now_ns) {
-  return {.state_word =
-              lockhost_state_word(static_cast<uint32_t>(hint.run_state()), hint.revision()),
-          .witness = hint.report_word(),
-          .since_ns = now_ns,
-          .steal_ns = hint.steal_ns(),
-          .preemptions = hint.preemptions(),
-          .lock_holder_preemptions = hint.lock_holder_preemptions(),
-          .reserved = {}};
+  return {
+      .state_word = lockhost_state_word(static_cast<uint32_t>(hint.run_state()), hint.revision()),
+      .witness = hint.report_word(),
+      .since_ns = now_ns,
+      .steal_ns = hint.steal_ns(),
+      .preemptions = hint.preemptions(),
+      .lock_holder_preemptions = hint.lock_holder_preemptions(),
+      .stopped_ns = 0,
+      .reserved = 0};
 }
 
 }  // namespace

@@ -60,6 +60,7 @@ class Wait {
     RingIfArmed(env_);
     waiting_.believed_state = lockhost_read_hint(&env_.pages, holder, now_ns);
     return Advise({.holder_state = waiting_.believed_state,
+                   .hints_are_prompt = lockhost_hints_are_prompt(&env_.pages) != 0,
                    .holder_on_my_vcpu = holder == vcpu_,
                    .stalled_ns = now_ns - stalled_since_ns_});
   }

@@ -19,8 +19,10 @@ namespace lockhost::lock {
 // How long a waiter spins on one holder that makes no visible progress. A sleep and
 // a wake-up cost 5 to 50 us on an overcommitted host.
 inline constexpr uint64_t kBlindSpinNs = 25'000;
-// The same for a holder that is said to run: longer, yet bounded, because a hint may
-// be wrong and its effect on a waiter must end by itself.
+// The same for a holder that the scheduler itself says runs (direct page): longer, yet
+// bounded, because a hint may be wrong and its effect on a waiter must end by itself. A
+// page that is written from messages goes on saying RUNNING for the time a message takes,
+// about as long as the blind spin: there RUNNING is no reason to wait longer.
 inline constexpr uint64_t kRunningSpinNs = 200'000;
 
 enum class Advice { kSpin, kPark };
@@ -28,6 +30,7 @@ enum class Advice { kSpin, kPark };
 // What a waiter knows when it decides.
 struct WaitView {
   uint32_t holder_state;   // enum lockhost_run_state, as lockhost_read_hint() gives it
+  bool hints_are_prompt;   // the page changes at the switch (direct), not by messages
   bool holder_on_my_vcpu;  // last seen on the vCPU I run on: then it does not run
   uint64_t stalled_ns;     // since the lock last changed hands before my eyes
 };
@@ -40,7 +43,10 @@ constexpr Advice Advise(const WaitView& view) {
     case LOCKHOST_RUN_STATE_EXITED:
       return Advice::kPark;
     case LOCKHOST_RUN_STATE_RUNNING:
-      return view.stalled_ns < kRunningSpinNs ? Advice::kSpin : Advice::kPark;
+      if (view.hints_are_prompt) {
+        return view.stalled_ns < kRunningSpinNs ? Advice::kSpin : Advice::kPark;
+      }
+      [[fallthrough]];
     default:
       return view.stalled_ns < kBlindSpinNs ? Advice::kSpin : Advice::kPark;
   }

@@ -99,12 +99,12 @@ struct lockhost_hint_slot {
    * vCPU has run since, hence that a PREEMPTED hint is out of date.
    */
   uint64_t witness;
-  uint64_t
-      since_ns; /* CLOCK_MONOTONIC of the writer at the last change; compare only with its like */
-  uint64_t steal_ns;    /* time spent wanting a CPU and having none, as MSR_KVM_STEAL_TIME */
-  uint64_t preemptions; /* switched out while runnable */
+  uint64_t since_ns;                /* writer's CLOCK_MONOTONIC at the last change of state */
+  uint64_t steal_ns;                /* wanting a CPU and having none, as MSR_KVM_STEAL_TIME */
+  uint64_t preemptions;             /* switched out while runnable */
   uint64_t lock_holder_preemptions; /* of these, with a held lock in the report word */
-  uint64_t reserved[2];             /* zero */
+  uint64_t stopped_ns;              /* writer's CLOCK_MONOTONIC when it last ceased to run */
+  uint64_t reserved;                /* zero */
 };
 
 LOCKHOST_ABI_ASSERT(sizeof(struct lockhost_hint_header) == 64, "header is one cache line");

@@ -82,6 +82,11 @@ static inline int lockhost_hint_refuted(const struct lockhost_pages* pages, uint
                          __ATOMIC_RELAXED) != witness;
 }
 
+/* Whether the slots change at the switch itself, not when a message arrives. */
+static inline int lockhost_hints_are_prompt(const struct lockhost_pages* pages) {
+  return pages->hints != 0 && pages->hints->path == LOCKHOST_PAGE_PATH_DIRECT_MAP;
+}
+
 /*
  * What is known of `vcpu` at `now_ns`: an enum lockhost_run_state, UNSPECIFIED when
  * in doubt. A vCPU that is said not to run but has refuted it reads as RUNNING.

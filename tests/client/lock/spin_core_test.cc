@@ -35,6 +35,7 @@ class SpinCoreTest : public testing::Test {
         .ring = [](void* self, lockhost_report_header*) { ++World(self).rings_; },
     };
     page_.header.valid_until_ns = UINT64_MAX;
+    page_.header.path = LOCKHOST_PAGE_PATH_DIRECT_MAP;
     env_.platform = &kPlatform;
     env_.context = this;
     env_.pages = {&page_.header, &page_.header, &reports_.header, kSlots, kSlots};

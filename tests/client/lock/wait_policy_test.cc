@@ -10,6 +10,7 @@ namespace {
 
 struct Row {
   uint32_t state;
+  bool prompt;
   bool on_my_vcpu;
   uint64_t stalled_ns;
   Advice expected;
@@ -18,26 +19,30 @@ struct Row {
 TEST(WaitPolicyTest, Table) {
   const Row rows[] = {
       // While the holder runs: spin, but not for ever on the word of a hint.
-      {LOCKHOST_RUN_STATE_RUNNING, false, 0, Advice::kSpin},
-      {LOCKHOST_RUN_STATE_RUNNING, false, kRunningSpinNs - 1, Advice::kSpin},
-      {LOCKHOST_RUN_STATE_RUNNING, false, kRunningSpinNs, Advice::kPark},
+      {LOCKHOST_RUN_STATE_RUNNING, true, false, 0, Advice::kSpin},
+      {LOCKHOST_RUN_STATE_RUNNING, true, false, kRunningSpinNs - 1, Advice::kSpin},
+      {LOCKHOST_RUN_STATE_RUNNING, true, false, kRunningSpinNs, Advice::kPark},
+      // By messages RUNNING may be old news: no longer than without a hint.
+      {LOCKHOST_RUN_STATE_RUNNING, false, false, kBlindSpinNs - 1, Advice::kSpin},
+      {LOCKHOST_RUN_STATE_RUNNING, false, false, kBlindSpinNs, Advice::kPark},
       // While it does not: park at once.
-      {LOCKHOST_RUN_STATE_PREEMPTED, false, 0, Advice::kPark},
-      {LOCKHOST_RUN_STATE_HALTED, false, 0, Advice::kPark},
-      {LOCKHOST_RUN_STATE_EXITED, false, 0, Advice::kPark},
+      {LOCKHOST_RUN_STATE_PREEMPTED, true, false, 0, Advice::kPark},
+      {LOCKHOST_RUN_STATE_PREEMPTED, false, false, 0, Advice::kPark},
+      {LOCKHOST_RUN_STATE_HALTED, false, false, 0, Advice::kPark},
+      {LOCKHOST_RUN_STATE_EXITED, true, false, 0, Advice::kPark},
       // Without a hint, or with one of a later version: spin a bounded while.
-      {LOCKHOST_RUN_STATE_UNSPECIFIED, false, 0, Advice::kSpin},
-      {LOCKHOST_RUN_STATE_UNSPECIFIED, false, kBlindSpinNs, Advice::kPark},
-      {99, false, kBlindSpinNs - 1, Advice::kSpin},
-      {99, false, kBlindSpinNs, Advice::kPark},
+      {LOCKHOST_RUN_STATE_UNSPECIFIED, true, false, 0, Advice::kSpin},
+      {LOCKHOST_RUN_STATE_UNSPECIFIED, true, false, kBlindSpinNs, Advice::kPark},
+      {99, false, false, kBlindSpinNs - 1, Advice::kSpin},
+      {99, true, false, kBlindSpinNs, Advice::kPark},
       // A holder last seen where I run now does not run, whatever the hint says.
-      {LOCKHOST_RUN_STATE_RUNNING, true, 0, Advice::kPark},
-      {LOCKHOST_RUN_STATE_UNSPECIFIED, true, 0, Advice::kPark},
+      {LOCKHOST_RUN_STATE_RUNNING, true, true, 0, Advice::kPark},
+      {LOCKHOST_RUN_STATE_UNSPECIFIED, false, true, 0, Advice::kPark},
   };
   for (const Row& row : rows) {
-    EXPECT_EQ(Advise({row.state, row.on_my_vcpu, row.stalled_ns}), row.expected)
-        << "state " << row.state << ", on my vCPU " << row.on_my_vcpu << ", stalled "
-        << row.stalled_ns << " ns";
+    EXPECT_EQ(Advise({row.state, row.prompt, row.on_my_vcpu, row.stalled_ns}), row.expected)
+        << "state " << row.state << ", prompt " << row.prompt << ", on my vCPU " << row.on_my_vcpu
+        << ", stalled " << row.stalled_ns << " ns";
   }
 }
 

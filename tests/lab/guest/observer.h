@@ -6,9 +6,9 @@
 //
 // An observation stands until the same waiter's next one: the time between them
 // counts for what was seen at its beginning. A time longer than the cap is the
-// waiter's own loss of the CPU, and is cut. A park counts with all its duration, half
-// for what was seen before and half for what was seen after it, if the same holder
-// still holds; otherwise all for what was seen before.
+// waiter's own loss of the CPU, and is cut. A park counts with all its duration: the
+// stamps in page and table say from when until when each held the vCPU to be off its
+// CPU (tests/lab/guest/off_cpu.h).
 #ifndef LOCKHOST_TESTS_LAB_GUEST_OBSERVER_H_
 #define LOCKHOST_TESTS_LAB_GUEST_OBSERVER_H_
 
@@ -51,6 +51,7 @@ class Observer {
   Sight Look(uint32_t holder);
   void Settle(uint64_t tsc);
   void Judge(const Sight& sight, uint64_t ticks);
+  void JudgePark(const Sight& before, const Sight& after);
   void CountDelivery(const Sight& before, const Sight& now);
   void CountFirstSight(const Sight& before, const Sight& now);
   void CountPageWrite(const Sight& now);
@@ -67,7 +68,7 @@ class Observer {
   bool standing_ = false;  // last_ holds a sight of the present wait
   Sight last_ = {};
   uint64_t watched_since_ns_ = 0;  // when this waiter began to wait for last_.holder
-  uint64_t settled_revision_ = 0;   // of last_.holder: nothing more to count for it
+  uint64_t settled_revision_ = 0;  // of last_.holder: nothing more to count for it
 };
 
 }  // namespace lockhost::lab
