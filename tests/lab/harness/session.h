@@ -55,6 +55,7 @@ class Session {
 
  private:
   Session() = default;
+  void AwaitQuiet();
 
   std::string why_not_kvm_;
   std::unique_ptr<RunDirectory> directory_;
