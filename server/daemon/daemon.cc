@@ -40,12 +40,16 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options, Clock clo
   absl::Status made = MakeDirectory(daemon->options_.run_dir);
   if (made.ok()) made = MakeDirectory(absl::StrCat(daemon->options_.run_dir, "/vm"));
   if (!made.ok()) return made;
-  absl::StatusOr<std::unique_ptr<Publisher>> publisher =
-      Publisher::Start(daemon->options_.publisher, clock, &daemon->queue_, &daemon->stats_);
+  absl::StatusOr<std::unique_ptr<Wire>> wire = Wire::Start(clock);
+  if (!wire.ok()) return wire.status();
+  daemon->wire_ = *std::move(wire);
+  daemon->queue_ = std::make_unique<HintQueue>(daemon->wire_.get());
+  absl::StatusOr<std::unique_ptr<Publisher>> publisher = Publisher::Start(
+      daemon->options_.publisher, clock, daemon->queue_.get(), &daemon->stats_);
   if (!publisher.ok()) return publisher.status();
   daemon->publisher_ = *std::move(publisher);
   daemon->servers_ = std::make_unique<VmServers>(daemon->options_.vm, daemon->publisher_.get(),
-                                                 &daemon->queue_, clock);
+                                                 daemon->queue_.get(), daemon->wire_.get(), clock);
   if (absl::Status serving = daemon->ServeOperator(); !serving.ok()) return serving;
   if (absl::Status serving = daemon->ServeMetrics(); !serving.ok()) return serving;
   return daemon;
@@ -66,11 +70,12 @@ Daemon::~Daemon() {
   operator_server_.reset();
   exposer_.reset();
   publisher_.reset();
+  queue_.reset();
 }
 
 absl::Status Daemon::ServeOperator() {
   auto server = HostServer::Start(absl::StrCat(options_.run_dir, "/admin.sock"),
-                                  options_.socket_mode, &directory_, clock_);
+                                  options_.socket_mode, &directory_, wire_.get(), clock_);
   if (!server.ok()) return server.status();
   operator_server_ = *std::move(server);
   return absl::OkStatus();

@@ -70,7 +70,8 @@ class Daemon : private AgentListener {
   const Observer observer_;
   VmDirectory directory_;
   PublisherStats stats_;
-  HintQueue queue_;
+  std::unique_ptr<Wire> wire_;
+  std::unique_ptr<HintQueue> queue_;
   std::shared_ptr<Metrics> metrics_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<VmServers> servers_;

@@ -200,7 +200,8 @@ void PublisherCore::SetDemandTold(Vm& vm, bool told) {
 }
 
 uint64_t PublisherCore::Tick(uint64_t now_ns) {
-  transport_->Poll(/*sweep=*/true);
+  // Streams that end by themselves show at their next write: then, too, they are closing.
+  transport_->Poll(/*sweep=*/!closing_.empty() || blocked_);
   uint64_t next_ns = TickClosing(now_ns);
   blocked_ = false;
   for (auto& [vm_id, vm] : vms_) next_ns = std::min(next_ns, TickVm(vm, now_ns));

@@ -8,34 +8,34 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "server/service/call_tag.h"
 #include "server/service/health.h"
+#include "server/service/unix_listener.h"
+#include "server/service/wire.h"
 
 namespace lockhost::server {
 
-// A grpc::Server on one unix socket with one completion queue and one thread that
-// serves it; and grpc.health.v1 on it. Why not the callback API: server/README.md,
-// "The wake-up trap".
-//
-// The thread runs every Proceed() of the queue's tags, which hence need no locks.
+// A grpc::Server on one unix socket, with grpc.health.v1 on it. It has no thread: the
+// wire's runs every Proceed() of its queue's tags, which hence need no locks.
 // Start() and Shutdown() belong to the owner's thread.
-class AsyncServer {
+class AsyncServer : private WireServer {
  public:
   struct Options {
     std::string socket_path;  // a stale file there is removed
     mode_t socket_mode = 0660;
+    size_t max_connections = 16;
+    int max_connection_streams = 16;  // of one connection
     int max_message_bytes = 64 * 1024;
-    int max_connection_streams = 16;       // of one connection
     int max_connection_idle_ms = 300'000;  // without any call
     size_t memory_bytes = 8 << 20;         // for gRPC's buffers of this server
   };
 
-  AsyncServer() = default;
+  // `wire` outlives the server.
+  explicit AsyncServer(Wire* wire) : wire_(wire) {}
   // Aborts what is still open.
   ~AsyncServer() { Shutdown(0); }
   AsyncServer(const AsyncServer&) = delete;
@@ -46,24 +46,28 @@ class AsyncServer {
   absl::Status Start(const Options& options, grpc::Service* service, std::string health_name,
                      const std::function<void()>& arm);
 
-  grpc::ServerCompletionQueue* queue() { return queue_.get(); }
+  grpc::ServerCompletionQueue* queue() override { return queue_.get(); }
+  Wire* wire() { return wire_; }
+
   // Health answers NOT_SERVING from now on. Thread-safe.
-  void StopServing() { health_->StopServing(); }
+  void StopServing();
 
   // Ends: no new calls, the open ones have `grace_ms`, then they are cancelled. Blocks
-  // until the thread is through. Calls served on other queues must be ending by
-  // themselves. Idempotent.
+  // until all are through. Calls served on other queues must be ending by themselves.
+  // Idempotent. Not for the wire's thread.
   void Shutdown(int grace_ms);
 
  private:
-  void Serve();
+  int listener_fd() const override { return listener_->fd(); }
+  int Accept() override;
+  void Look() override { health_->Look(); }
 
-  std::string socket_path_;
+  Wire* const wire_;
+  std::optional<UnixListener> listener_;
   grpc::AsyncGenericService unknown_methods_;
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   std::unique_ptr<HealthService> health_;
   std::unique_ptr<grpc::Server> server_;
-  std::thread thread_;
 };
 
 }  // namespace lockhost::server

@@ -3,8 +3,6 @@
 
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/wire_format_lite.h>
-#include <grpc/support/time.h>
-
 #include <utility>
 #include <vector>
 
@@ -159,7 +157,7 @@ class HealthService::Call final : public CallTag {
 
 HealthService::HealthService(grpc::AsyncGenericService* calls, grpc::ServerCompletionQueue* queue,
                              std::string service_name)
-    : calls_(calls), queue_(queue), service_name_(std::move(service_name)), change_(this) {
+    : calls_(calls), queue_(queue), service_name_(std::move(service_name)) {
   AcceptNext();
 }
 
@@ -167,13 +165,9 @@ HealthService::~HealthService() = default;
 
 void HealthService::AcceptNext() { new Call(this); }
 
-void HealthService::StopServing() {
-  if (!serving_.exchange(false)) return;
-  change_.alarm.Set(queue_, gpr_now(GPR_CLOCK_MONOTONIC), change_.tag());
-}
-
-void HealthService::Change::Proceed(bool) {
-  const std::set<Call*> watching = health_->watching_;
+void HealthService::Look() {
+  if (std::exchange(told_serving_, serving_.load()) == serving_) return;
+  const std::set<Call*> watching = watching_;
   for (Call* call : watching) call->Update();
 }
 

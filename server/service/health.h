@@ -2,7 +2,6 @@
 #ifndef LOCKHOST_SERVER_SERVICE_HEALTH_H_
 #define LOCKHOST_SERVER_SERVICE_HEALTH_H_
 
-#include <grpcpp/alarm.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
 
@@ -30,21 +29,12 @@ class HealthService {
   HealthService(const HealthService&) = delete;
   HealthService& operator=(const HealthService&) = delete;
 
-  // All answer NOT_SERVING from now on; who watches is told.
-  void StopServing();
+  // All answer NOT_SERVING from now on; who watches is told at the next Look().
+  void StopServing() { serving_ = false; }
+  void Look();
 
  private:
   class Call;
-  class Change final : public CallTag {
-   public:
-    explicit Change(HealthService* health) : health_(health) {}
-    void Proceed(bool ok) override;
-    grpc::Alarm alarm;
-
-   private:
-    HealthService* const health_;
-  };
-
   void AcceptNext();
   bool Knows(const std::string& service) const {
     return service.empty() || service == service_name_;
@@ -54,8 +44,8 @@ class HealthService {
   grpc::ServerCompletionQueue* const queue_;
   const std::string service_name_;
   std::atomic<bool> serving_{true};
-  std::set<Call*> watching_;  // the queue's thread's
-  Change change_;
+  bool told_serving_ = true;  // the queue's thread's, as is all below
+  std::set<Call*> watching_;
 };
 
 // The two messages of grpc.health.v1, by hand: one field each.

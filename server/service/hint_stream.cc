@@ -21,9 +21,12 @@ HintQueue::~HintQueue() {
 void HintQueue::Poll(bool sweep) {
   void* tag;
   bool ok;
-  while ((sweep || writing_ > 0) &&
-         queue_.AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_REALTIME)) ==
-             grpc::CompletionQueue::GOT_EVENT) {
+  while (sweep || writing_ > 0) {
+    if (queue_.AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_REALTIME)) !=
+        grpc::CompletionQueue::GOT_EVENT) {
+      // gRPC has looked at the sockets, and may have read what the wire waits for.
+      return wire_->Wake();
+    }
     static_cast<CallTag*>(tag)->Proceed(ok);
   }
 }

@@ -12,6 +12,7 @@
 #include "server/directory/vm_record.h"
 #include "server/publisher/hint_sink.h"
 #include "server/service/call_tag.h"
+#include "server/service/wire.h"
 
 namespace lockhost::server {
 
@@ -23,6 +24,8 @@ class VmServer;
 // each message, for nothing.
 class HintQueue final : public HintTransport {
  public:
+  // `wire` outlives the queue's last Poll().
+  explicit HintQueue(Wire* wire) : wire_(wire) {}
   ~HintQueue() override;
 
   void Poll(bool sweep) override;
@@ -32,6 +35,7 @@ class HintQueue final : public HintTransport {
  private:
   friend class HintStream;
 
+  Wire* const wire_;
   grpc::CompletionQueue queue_;
   int writing_ = 0;  // messages that are not through; the publisher's thread's
 };

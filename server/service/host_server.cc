@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/service/host_server.h"
 
-#include <grpc/support/time.h>
-#include <grpcpp/alarm.h>
-
 #include <utility>
 
 #include "server/service/vm_view.h"
@@ -68,7 +65,7 @@ class HostServer::WatchCall final : public CallTag {
     explicit Over(WatchCall* call) : call(call) {}
     void Proceed(bool) override {
       here = true;
-      if (call->step_ == Step::kSleeping) call->alarm_.Cancel();
+      if (call->step_ == Step::kSleeping) call->server_->server_.wire()->Cancel(call);
       if (call->step_ == Step::kFinished) delete call;
     }
     WatchCall* const call;
@@ -102,10 +99,8 @@ class HostServer::WatchCall final : public CallTag {
 
   void Sleep() {
     step_ = Step::kSleeping;
-    alarm_.Set(server_->server_.queue(),
-               gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-                            gpr_time_from_nanos(static_cast<int64_t>(interval_ns_), GPR_TIMESPAN)),
-               tag());
+    Wire* wire = server_->server_.wire();
+    wire->ProceedAt(wire->now_ns() + interval_ns_, this);
   }
 
   void Finish(const absl::Status& status) {
@@ -117,7 +112,6 @@ class HostServer::WatchCall final : public CallTag {
   grpc::ServerContext context_;
   v1::WatchVmRequest request_;
   grpc::ServerAsyncWriter<v1::WatchVmResponse> writer_;
-  grpc::Alarm alarm_;
   uint64_t interval_ns_ = 0;
   Step step_ = Step::kAccepting;
   bool counted_ = false;
@@ -127,11 +121,11 @@ class HostServer::WatchCall final : public CallTag {
 absl::StatusOr<std::unique_ptr<HostServer>> HostServer::Start(const std::string& socket_path,
                                                               mode_t socket_mode,
                                                               const VmDirectory* directory,
-                                                              Clock clock) {
+                                                              Wire* wire, Clock clock) {
   AsyncServer::Options options;
   options.socket_path = socket_path;
   options.socket_mode = socket_mode;
-  std::unique_ptr<HostServer> server(new HostServer(directory, clock));
+  std::unique_ptr<HostServer> server(new HostServer(directory, wire, clock));
   absl::Status started =
       server->server_.Start(options, &server->service_, v1::HostService::service_full_name(),
                             [&server] {

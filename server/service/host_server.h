@@ -17,11 +17,11 @@ namespace lockhost::server {
 // HostService and health on the admin socket, for the operator.
 class HostServer {
  public:
-  // `directory` outlives the server.
+  // `directory` and `wire` outlive the server.
   static absl::StatusOr<std::unique_ptr<HostServer>> Start(const std::string& socket_path,
                                                            mode_t socket_mode,
                                                            const VmDirectory* directory,
-                                                           Clock clock);
+                                                           Wire* wire, Clock clock);
   ~HostServer();
 
   // Health answers NOT_SERVING, and WatchVm streams end at their next message.
@@ -32,12 +32,13 @@ class HostServer {
   class WatchCall;
   static constexpr uint32_t kMaxWatches = 64;
 
-  HostServer(const VmDirectory* directory, Clock clock) : directory_(directory), clock_(clock) {}
+  HostServer(const VmDirectory* directory, Wire* wire, Clock clock)
+      : directory_(directory), clock_(clock), server_(wire) {}
 
   const VmDirectory* const directory_;
   const Clock clock_;
   std::atomic<bool> draining_{false};
-  uint32_t watches_ = 0;  // the server's thread's
+  uint32_t watches_ = 0;  // the wire's thread's
   v1::HostService::AsyncService service_;
   AsyncServer server_;
 };

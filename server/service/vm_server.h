@@ -24,11 +24,11 @@ class VmServer {
     uint32_t max_streams = 8;  // WatchHints, and as many ReportHolders
   };
 
-  // Serves on record->socket_path(). `publisher` and `queue` outlive the server.
+  // Serves on record->socket_path(). `publisher`, `queue` and `wire` outlive the server.
   static absl::StatusOr<std::unique_ptr<VmServer>> Start(const Options& options,
                                                          std::shared_ptr<VmRecord> record,
                                                          Publisher* publisher, HintQueue* queue,
-                                                         Clock clock);
+                                                         Wire* wire, Clock clock);
   // Ends what is open and removes the socket. Blocks: not for a thread that serves
   // others. REQUIRES: the VM's streams have ended or are ending (Publisher::RemoveVm or
   // Drain), and the publisher runs.
@@ -45,13 +45,13 @@ class VmServer {
   const std::shared_ptr<VmRecord>& record() const { return record_; }
   uint32_t max_streams() const { return options_.max_streams; }
   const Clock& clock() const { return clock_; }
-  uint32_t open_reports = 0;  // the server's thread's
+  uint32_t open_reports = 0;  // the wire's thread's
 
  private:
   static constexpr int kGraceMs = 100;
 
   VmServer(const Options& options, std::shared_ptr<VmRecord> record, Publisher* publisher,
-           HintQueue* queue, Clock clock);
+           HintQueue* queue, Wire* wire, Clock clock);
 
   const Options options_;
   const std::shared_ptr<VmRecord> record_;

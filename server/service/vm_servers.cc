@@ -5,11 +5,12 @@
 
 namespace lockhost::server {
 
-VmServers::VmServers(VmServer::Options options, Publisher* publisher, HintQueue* queue,
+VmServers::VmServers(VmServer::Options options, Publisher* publisher, HintQueue* queue, Wire* wire,
                      Clock clock)
     : options_(options),
       publisher_(publisher),
       queue_(queue),
+      wire_(wire),
       clock_(clock),
       ender_([this] { EndThem(); }) {}
 
@@ -25,7 +26,7 @@ VmServers::~VmServers() {
 
 absl::Status VmServers::Start(std::shared_ptr<VmRecord> record) {
   const uint64_t vm_id = record->vm_id();
-  auto server = VmServer::Start(options_, std::move(record), publisher_, queue_, clock_);
+  auto server = VmServer::Start(options_, std::move(record), publisher_, queue_, wire_, clock_);
   if (!server.ok()) return server.status();
   servers_[vm_id] = *std::move(server);
   return absl::OkStatus();

@@ -22,8 +22,9 @@ namespace lockhost::server {
 // Not thread-safe: the main thread's.
 class VmServers {
  public:
-  // `publisher` and `queue` outlive this.
-  VmServers(VmServer::Options options, Publisher* publisher, HintQueue* queue, Clock clock);
+  // `publisher`, `queue` and `wire` outlive this.
+  VmServers(VmServer::Options options, Publisher* publisher, HintQueue* queue, Wire* wire,
+            Clock clock);
   // Ends all of them, and waits until that is done.
   ~VmServers();
   VmServers(const VmServers&) = delete;
@@ -41,6 +42,7 @@ class VmServers {
   const VmServer::Options options_;
   Publisher* const publisher_;
   HintQueue* const queue_;
+  Wire* const wire_;
   const Clock clock_;
   std::map<uint64_t, std::unique_ptr<VmServer>> servers_;
 

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/service/wire.h"
+
+#include <grpc/support/time.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <ctime>
+#include <utility>
+
+namespace lockhost::server {
+namespace {
+
+constexpr uint64_t kNsPerSecond = 1'000'000'000;
+constexpr uint64_t kNever = UINT64_MAX;
+constexpr int kEventsAtOnce = 64;
+// gRPC handles one socket at each look; a look after this many is the next wake-up's.
+constexpr int kLooksAtOnce = 64;
+// After calls have moved: an answer that did not fit into its socket goes on when gRPC
+// looks again, and nothing wakes us when the peer has made room.
+constexpr uint64_t kFirstGlowNs = 10'000'000;
+constexpr uint64_t kLastGlowNs = 1'280'000'000;
+
+timespec ToTimespec(uint64_t ns) {
+  return {static_cast<time_t>(ns / kNsPerSecond), static_cast<long>(ns % kNsPerSecond)};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Wire>> Wire::Start(Clock clock) {
+  UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll.valid()) return absl::ErrnoToStatus(errno, "epoll_create1");
+  UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake.valid()) return absl::ErrnoToStatus(errno, "eventfd");
+  std::unique_ptr<Wire> wire(new Wire(clock, std::move(epoll), std::move(wake)));
+  // Edge-triggered: each write wakes once, and nobody needs to read the counter.
+  if (absl::Status watched = wire->Watch(wire->wake_.get(), EPOLLIN | EPOLLET); !watched.ok()) {
+    return watched;
+  }
+  wire->thread_ = std::thread([raw = wire.get()] { raw->Run(); });
+  return wire;
+}
+
+Wire::Wire(Clock clock, UniqueFd epoll, UniqueFd wake)
+    : clock_(clock), epoll_(std::move(epoll)), wake_(std::move(wake)) {}
+
+Wire::~Wire() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  Wake();
+  if (thread_.joinable()) thread_.join();
+}
+
+absl::Status Wire::Watch(int fd, uint32_t events) {
+  epoll_event event{};
+  event.events = events;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, "watch a socket");
+}
+
+absl::Status Wire::Add(WireServer* server) {
+  {
+    const std::lock_guard lock(mutex_);
+    entries_.push_back(std::make_shared<Entry>(Entry{.server = server}));
+  }
+  return Watch(server->listener_fd(), EPOLLIN);
+}
+
+void Wire::StopAccepting(WireServer* server) {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, server->listener_fd(), nullptr);
+  const std::lock_guard lock(mutex_);
+  for (const std::shared_ptr<Entry>& entry : entries_) entry->ending |= entry->server == server;
+  hurry_ = true;
+  Wake();
+}
+
+void Wire::Remove(WireServer* server) {
+  std::unique_lock lock(mutex_);
+  const auto found = std::find_if(entries_.begin(), entries_.end(), [server](const auto& entry) {
+    return entry->server == server;
+  });
+  if (found == entries_.end()) return;
+  const std::shared_ptr<Entry> entry = *found;
+  emptied_.wait(lock, [&entry] { return entry->empty; });
+  std::erase(entries_, entry);
+  hurry_ = std::any_of(entries_.begin(), entries_.end(),
+                       [](const auto& other) { return other->ending; });
+}
+
+void Wire::Wake() { eventfd_write(wake_.get(), 1); }
+
+void Wire::ProceedAt(uint64_t at_ns, CallTag* tag) { timers_.emplace(at_ns, tag); }
+
+void Wire::Cancel(CallTag* tag) {
+  const auto found = std::find_if(timers_.begin(), timers_.end(),
+                                  [tag](const auto& timer) { return timer.second == tag; });
+  if (found == timers_.end()) return;
+  timers_.erase(found);
+  tag->Proceed(false);
+}
+
+void Wire::Run() {
+  for (;;) {
+    Sleep();
+    {
+      const std::lock_guard lock(mutex_);
+      if (stop_) return;
+    }
+    const bool moved = AcceptAndLook();
+    RunTimers();
+    glow_ns_ = moved ? kFirstGlowNs : (2 * glow_ns_ > kLastGlowNs ? 0 : 2 * glow_ns_);
+    const timespec pace = ToTimespec(kPaceNs);
+    nanosleep(&pace, nullptr);
+  }
+}
+
+void Wire::Sleep() {
+  const uint64_t now_ns = clock_.now_ns();
+  uint64_t until_ns = timers_.empty() ? kNever : timers_.begin()->first;
+  if (glow_ns_ != 0) until_ns = std::min(until_ns, now_ns + glow_ns_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (hurry_) until_ns = now_ns;
+  }
+  const timespec timeout = ToTimespec(until_ns > now_ns ? until_ns - now_ns : 0);
+  epoll_event events[kEventsAtOnce];
+  epoll_pwait2(epoll_.get(), events, kEventsAtOnce, until_ns == kNever ? nullptr : &timeout,
+               nullptr);
+}
+
+// Until no socket has anything to read, or for long enough. True if a call has moved.
+bool Wire::AcceptAndLook() {
+  bool moved = false;
+  for (int look = 0; look < kLooksAtOnce; ++look) {
+    for (const std::shared_ptr<Entry>& entry : Entries()) moved |= LookAt(entry.get());
+    epoll_event events[kEventsAtOnce];
+    if (epoll_wait(epoll_.get(), events, kEventsAtOnce, 0) <= 0) break;
+  }
+  return moved;
+}
+
+void Wire::Accept(const Entry& entry) {
+  const std::lock_guard lock(mutex_);
+  if (entry.ending) return;
+  for (int fd = entry.server->Accept(); fd >= 0; fd = entry.server->Accept()) {
+    // Closing it, which gRPC does, takes it out of the set. Failing here means no more
+    // than waiting for the next reason to look.
+    Watch(fd, EPOLLIN).IgnoreError();
+  }
+}
+
+bool Wire::LookAt(Entry* entry) {
+  Accept(*entry);
+  void* tag = nullptr;
+  bool ok = false;
+  bool moved = false;
+  auto got = grpc::CompletionQueue::GOT_EVENT;
+  while (!entry->empty) {
+    got = entry->server->queue()->AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_REALTIME));
+    if (got != grpc::CompletionQueue::GOT_EVENT) break;
+    static_cast<CallTag*>(tag)->Proceed(ok);
+    moved = true;
+  }
+  if (got == grpc::CompletionQueue::SHUTDOWN) {
+    const std::lock_guard lock(mutex_);
+    entry->empty = true;
+    emptied_.notify_all();
+    return moved;
+  }
+  if (!entry->empty) entry->server->Look();
+  return moved;
+}
+
+void Wire::RunTimers() {
+  const uint64_t now_ns = clock_.now_ns();
+  while (!timers_.empty() && timers_.begin()->first <= now_ns) {
+    CallTag* tag = timers_.begin()->second;
+    timers_.erase(timers_.begin());
+    tag->Proceed(true);
+  }
+}
+
+std::vector<std::shared_ptr<Wire::Entry>> Wire::Entries() {
+  const std::lock_guard lock(mutex_);
+  return entries_;
+}
+
+}  // namespace lockhost::server
