@@ -26,8 +26,6 @@ ABSL_FLAG(std::string, pin_dir, "/sys/fs/bpf/lockhost",
           "folder in a BPF file system that keeps tables written while no agent runs; "
           "empty: nothing is pinned, all ends with the agent");
 ABSL_FLAG(bool, unpin, false, "remove what is pinned in --pin_dir, and exit");
-ABSL_FLAG(bool, wake_when_running, true,
-          "whether the hint that a vCPU runs again wakes lockhostd by itself");
 ABSL_FLAG(std::string, procfs_root, "/proc", "where the proc file system is mounted");
 
 namespace lockhost::agent {
@@ -53,7 +51,6 @@ absl::StatusOr<AgentOptions> OptionsFromFlags() {
   options.source = absl::GetFlag(FLAGS_source);
   options.procfs_root = absl::GetFlag(FLAGS_procfs_root);
   options.bpf.pin_directory = absl::GetFlag(FLAGS_pin_dir);
-  options.bpf.wake_when_running = absl::GetFlag(FLAGS_wake_when_running);
   options.server_uids = {0, geteuid()};
   const std::string user = absl::GetFlag(FLAGS_server_uid);
   if (user.empty()) return options;

@@ -76,8 +76,8 @@ static __always_inline bool pay_for_events(struct lh_vm *vm, uint64_t now)
 	       paid;
 }
 
-static __always_inline bool send_event(const struct lh_binding *binding, uint64_t state_word,
-                                       uint64_t now, uint64_t wakeup)
+static __always_inline bool send_event(const struct lh_displaced *vcpu, uint64_t now,
+                                       uint64_t wakeup)
 {
 	struct lh_hint_event *event = bpf_ringbuf_reserve(&hint_ring, sizeof(*event), 0);
 
@@ -85,44 +85,121 @@ static __always_inline bool send_event(const struct lh_binding *binding, uint64_
 		count(LH_EVENTS_LOST);
 		return false;
 	}
-	event->vm_id = binding->vm_id;
-	event->vm_index = binding->vm_index;
-	event->vcpu_id = binding->vcpu_id;
-	event->state_word = state_word;
+	event->vm_id = vcpu->vm_id;
+	event->vm_index = vcpu->vm_index;
+	event->vcpu_id = vcpu->vcpu_id;
+	event->state_word = vcpu->state_word;
 	event->at_ns = now;
 	bpf_ringbuf_submit(event, wakeup);
 	count(LH_EVENTS);
 	return true;
 }
 
-/* Tells that an awaited vCPU does not run. */
+/* Forced: with records lying unread the ring would not wake by itself. */
+static __always_inline bool wake_for(struct lh_vm *vm, const struct lh_displaced *vcpu,
+                                     uint64_t now)
+{
+	if (!pay_for_events(vm, now)) {
+		count(LH_EVENTS_SUPPRESSED);
+		return false;
+	}
+	return send_event(vcpu, now, BPF_RB_FORCE_WAKEUP);
+}
+
+static __always_inline struct lh_displaced *displaced_here(void)
+{
+	uint32_t only = 0;
+
+	return bpf_map_lookup_elem(&displaced, &only);
+}
+
+/*
+ * A thread that asked for a short slice. lockhost's own daemons do: every hint they
+ * deliver displaces a vCPU, often the very one that holds the lock, and were that told in
+ * turn, hints would beget hints.
+ */
+static __always_inline bool is_brief(struct task_struct *task)
+{
+	return bpf_core_field_exists(task->se.slice) && task->se.slice <= brief_slice_ns;
+}
+
+/* Tells that an awaited vCPU does not run: at once, or when it does not come back soon. */
 static __always_inline void tell_stopped(struct lh_binding *binding, struct lh_vm *vm,
+                                         struct task_struct *prev, struct task_struct *next,
                                          uint64_t report, uint64_t report_word, uint64_t state_word,
                                          uint64_t now)
 {
 	struct lh_interest *wish = demand_of(binding, now);
+	struct lh_displaced vcpu = {
+		.vm_id = binding->vm_id,
+		.state_word = state_word,
+		.vm_index = binding->vm_index,
+		.vcpu_id = binding->vcpu_id,
+		.tid = prev->pid,
+	};
+	struct lh_displaced *here;
 
 	if (!wish || !is_awaited(wish, report, report_word, binding->vcpu_id))
 		return;
-	if (!pay_for_events(vm, now)) {
-		count(LH_EVENTS_SUPPRESSED);
-		return;
-	}
-	/* Forced: with records lying unread the ring would not wake by itself. */
-	if (send_event(binding, state_word, now, BPF_RB_FORCE_WAKEUP))
+	here = displaced_here();
+	if (here && lockhost_state_of(state_word) == LOCKHOST_RUN_STATE_PREEMPTED &&
+	    is_brief(next)) {
+		*here = vcpu;
 		binding->announced = 1;
+	} else if (wake_for(vm, &vcpu, now)) {
+		binding->announced = 1;
+	}
+}
+
+/*
+ * After a thread with a short slice: true if the displaced vCPU is next, as it mostly is,
+ * and there is nothing to tell. Otherwise it lost its CPU in earnest and that is told now,
+ * unless it has gone on elsewhere.
+ */
+static __always_inline bool settle_displaced(struct task_struct *next)
+{
+	struct lh_displaced *here = displaced_here();
+	struct lockhost_hint_slot *slot;
+	struct lh_vm *vm;
+	uint64_t now;
+
+	if (!here || !here->tid)
+		return false;
+	if (here->tid == (uint32_t)next->pid) {
+		here->tid = 0;
+		count(LH_EVENTS_BRIEF);
+		return true;
+	}
+	if (is_brief(next))
+		return false;
+	here->tid = 0;
+	slot = table_entry(here->vm_index, 1 + here->vcpu_id);
+	vm = bpf_map_lookup_elem(&vms, &here->vm_index);
+	if (!slot || !vm || vm->vm_id != here->vm_id || slot->state_word != here->state_word)
+		return false;
+	now = bpf_ktime_get_ns();
+	wake_for(vm, here, now);
+	return false;
 }
 
 /*
  * Tells that an announced vCPU runs again, also when demand has just ended: at most once
- * for each announcement. If the ring is full the vCPU stays announced.
+ * for each announcement. If the ring is full the vCPU stays announced. Wakes nobody where
+ * the witness tells the guest the same without a message (hint_page.h): the record then
+ * rides along with the next one that wakes.
  */
 static __always_inline void tell_running(struct lh_binding *binding, uint64_t state_word,
                                          uint64_t now)
 {
-	uint64_t wakeup = wake_when_running ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	uint64_t wakeup = binding->witnessed ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP;
+	struct lh_displaced vcpu = {
+		.vm_id = binding->vm_id,
+		.state_word = state_word,
+		.vm_index = binding->vm_index,
+		.vcpu_id = binding->vcpu_id,
+	};
 
-	if (binding->announced && send_event(binding, state_word, now, wakeup))
+	if (binding->announced && send_event(&vcpu, now, wakeup))
 		binding->announced = 0;
 }
 

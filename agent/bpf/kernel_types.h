@@ -39,6 +39,10 @@ struct sched_info {
 	unsigned long long run_delay; /* ns spent runnable without a CPU */
 };
 
+struct sched_entity {
+	uint64_t slice; /* ns; since 6.6, and since 6.12 a thread may ask for its own */
+};
+
 struct bpf_local_storage;
 
 struct task_struct {
@@ -48,6 +52,7 @@ struct task_struct {
 	int tgid; /* what user space calls the pid */
 	struct task_struct *group_leader;
 	uint64_t start_boottime;
+	struct sched_entity se;
 	struct sched_info sched_info;
 	struct hlist_head preempt_notifiers; /* KVM's, while inside KVM_RUN; no one else's */
 	struct bpf_local_storage *bpf_storage;

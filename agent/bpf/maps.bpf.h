@@ -14,11 +14,8 @@ const volatile uint64_t event_pair_cost_ns = 400000;
 /* ... and so much may be spent at once. */
 const volatile uint64_t event_burst_ns = 100000000;
 
-/*
- * Whether "runs again" wakes the consumer of the hint ring. If not, the record waits for
- * the next one that does. The one place to choose.
- */
-const volatile bool wake_when_running = true;
+/* A thread that asked for a slice of at most so many ns gives the CPU back at once. */
+const volatile uint64_t brief_slice_ns = 200000;
 
 /* Threads in `registered`; 0 keeps the hash off the switch path. */
 uint32_t registered_count;
@@ -87,6 +84,13 @@ struct {
 	__type(key, uint32_t);
 	__type(value, struct lh_interest);
 } interest SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, uint32_t);
+	__type(value, struct lh_displaced);
+} displaced SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -61,8 +61,8 @@ struct lh_binding {
 	uint64_t steal_offset_ns; /* steal_ns - run_delay, when the vCPU changed threads */
 	uint32_t vm_index;
 	uint32_t vcpu_id;
-	uint32_t announced; /* a hint event told that it does not run */
-	uint32_t reserved;
+	uint32_t announced; /* a hint event told, or is about to tell, that it does not run */
+	uint32_t witnessed; /* its report word was readable when it last stopped */
 };
 
 /* Ring `agent_events`: rare things that the agent must know. */
@@ -77,6 +77,16 @@ struct lh_agent_event {
 	uint64_t kvm;
 	uint64_t leader_start_ns;
 	uint32_t vm_index;
+	uint32_t reserved;
+};
+
+/* Per-CPU: an awaited vCPU that a thread with a short slice displaced; tid 0: none. */
+struct lh_displaced {
+	uint64_t vm_id;
+	uint64_t state_word;
+	uint32_t vm_index;
+	uint32_t vcpu_id;
+	uint32_t tid;
 	uint32_t reserved;
 };
 
@@ -114,6 +124,7 @@ enum lh_counter {
 	LH_EVENTS = 0,           /* hint events delivered to the ring */
 	LH_EVENTS_SUPPRESSED,    /* not sent: the VM had used up its budget */
 	LH_EVENTS_LOST,          /* not sent: the ring was full */
+	LH_EVENTS_BRIEF,         /* not sent: back on its CPU after a thread with a short slice */
 	LH_ANNOUNCEMENTS_LOST,   /* agent_events was full; tried again at the next switch */
 	LH_BIND_FAILED,          /* no memory for a binding; tried again at the next switch */
 	LH_VCPU_ID_OUT_OF_RANGE, /* sightings of vCPUs with an id >= LOCKHOST_MAX_SLOTS */
@@ -126,6 +137,7 @@ LOCKHOST_ABI_ASSERT(sizeof(struct lh_kvm) == 24, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_registration) == 24, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_binding) == 40, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_agent_event) == 32, "shared with BPF");
+LOCKHOST_ABI_ASSERT(sizeof(struct lh_displaced) == 32, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_hint_event) == 32, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_interest) == 256, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_table_command) == 32, "shared with BPF");

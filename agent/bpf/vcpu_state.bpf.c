@@ -9,6 +9,7 @@
  */
 #include "agent/bpf/kernel_types.h"
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
@@ -31,7 +32,8 @@ static __always_inline bool is_blocking(uint64_t vcpu)
 	return blocking;
 }
 
-static __always_inline void switch_out(struct task_struct *prev, bool runnable)
+static __always_inline void switch_out(struct task_struct *prev, struct task_struct *next,
+                                       bool runnable)
 {
 	uint64_t vcpu = running_vcpu(prev);
 	struct lh_binding *binding = binding_of(prev, vcpu);
@@ -61,10 +63,11 @@ static __always_inline void switch_out(struct task_struct *prev, bool runnable)
 		state = is_blocking(vcpu) ? LOCKHOST_RUN_STATE_HALTED : LOCKHOST_RUN_STATE_EXITED;
 	}
 	publish_state(slot, state);
-	tell_stopped(binding, vm, report, word, slot->state_word, now);
+	binding->witnessed = word != 0;
+	tell_stopped(binding, vm, prev, next, report, word, slot->state_word, now);
 }
 
-static __always_inline void switch_in(struct task_struct *next)
+static __always_inline void switch_in(struct task_struct *next, bool was_brief)
 {
 	struct lh_binding *binding = binding_of(next, running_vcpu(next));
 	struct lockhost_hint_slot *slot = binding ? slot_of(binding) : NULL;
@@ -81,6 +84,8 @@ static __always_inline void switch_in(struct task_struct *next)
 		slot->steal_ns += now - slot->since_ns;
 	slot->since_ns = now;
 	publish_state(slot, LOCKHOST_RUN_STATE_RUNNING);
+	if (was_brief)
+		binding->announced = 0;
 	tell_running(binding, slot->state_word, now);
 }
 
@@ -88,10 +93,12 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
              unsigned int prev_state)
 {
+	bool was_brief = settle_displaced(next);
+
 	if (may_be_vcpu(prev))
-		switch_out(prev, preempt || prev_state == 0);
+		switch_out(prev, next, preempt || prev_state == 0);
 	if (may_be_vcpu(next))
-		switch_in(next);
+		switch_in(next, was_brief);
 	return 0;
 }
 

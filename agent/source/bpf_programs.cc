@@ -99,7 +99,6 @@ absl::Status BpfPrograms::Configure(const BpfOptions& options) {
   rodata.vcpu_kvm_offset = offsets->kvm;
   rodata.vcpu_id_offset = offsets->vcpu_id;
   rodata.vcpu_blocking_offset = offsets->blocking;
-  rodata.wake_when_running = options.wake_when_running;
   rodata.event_pair_cost_ns = 2 * kNsPerSecond / options.events_per_second;
   rodata.event_burst_ns = rodata.event_pair_cost_ns * (options.event_burst / 2);
   return absl::OkStatus();

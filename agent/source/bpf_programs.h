@@ -21,8 +21,6 @@ namespace lockhost::agent {
 struct BpfOptions {
   std::string pin_directory = "/sys/fs/bpf/lockhost";  // empty: nothing is pinned
   std::string btf_directory = "/sys/kernel/btf";
-  // Whether the hint "runs again" wakes lockhostd, or waits for the next that does.
-  bool wake_when_running = true;
   // Hint events of one VM, against a guest that would keep the host busy with them.
   uint32_t events_per_second = 5000;
   uint32_t event_burst = 500;

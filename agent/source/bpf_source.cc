@@ -189,7 +189,10 @@ void BpfSource::Withdraw(const VmRecord& record) {
 
 VcpuCounts BpfSource::Counts(const VmRecord& record) {
   lh_vm& vm = programs_->vm(record.vm_index);
-  return {Load(vm.live), Load(vm.seen)};
+  const VcpuCounts counts{Load(vm.live), Load(vm.seen)};
+  if (record.key != 0) return counts;
+  // Registered threads count before they have run; the programs strike off what ends.
+  return {CountLiving(record), std::max(counts.seen, CountLiving(record))};
 }
 
 void BpfSource::SetMode(const VmRecord& record, lockhost_mode mode) {
@@ -219,12 +222,13 @@ std::vector<SourceCounter> BpfSource::Counters() {
       {"hint events sent", 0, false},
       {"hint events suppressed: a VM went over its budget", 0, true},
       {"hint events lost: ring full", 0, true},
+      {"hint events not needed: displaced only briefly", 0, false},
       {"announcements put off: ring full", 0, true},
       {"bindings put off: no memory", 0, true},
       {"vCPUs passed over: id too large", 0, true},
       {"report words not readable at the switch", 0, false},
   };
-  static_assert(LH_COUNTER_COUNT == 7);
+  static_assert(LH_COUNTER_COUNT == 8);
   const int cpus = libbpf_num_possible_cpus();
   if (cpus <= 0) return counters;
   std::vector<uint64_t> values(static_cast<size_t>(cpus));

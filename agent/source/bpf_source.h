@@ -71,6 +71,7 @@ class BpfSource : public Source {
   void RetryPending(uint64_t told_before_ns);
   void ReleaseVcpu(const VmRecord& record, uint32_t vcpu_id, uint32_t tid);
   void ForgetThreads(const VmRecord& record);
+  uint32_t CountLiving(const VmRecord& record) const;
   void CountRegistered();
 
   std::unique_ptr<BpfPrograms> programs_;

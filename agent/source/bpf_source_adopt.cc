@@ -131,6 +131,18 @@ void BpfSource::ForgetThreads(const VmRecord& record) {
   CountRegistered();
 }
 
+uint32_t BpfSource::CountLiving(const VmRecord& record) const {
+  const auto threads = registered_.find(record.vm_id);
+  if (threads == registered_.end()) return 0;
+  const int map = bpf_map__fd(programs_->skeleton().maps.registered);
+  return static_cast<uint32_t>(
+      std::count_if(threads->second.begin(), threads->second.end(), [&](int32_t tid) {
+        lh_registration entry;
+        return tid != 0 && bpf_map_lookup_elem(map, &tid, &entry) == 0 &&
+               entry.vm_id == record.vm_id;
+      }));
+}
+
 void BpfSource::CountRegistered() {
   uint32_t count = 0;
   for (const auto& [vm_id, tids] : registered_) {

@@ -23,8 +23,17 @@ bool IsOurs(const lockhost_hint_header& page, uint32_t room) {
          page.slot_count <= room;
 }
 
-bool IsOffCpu(uint64_t state_word) {
-  return lockhost_state_of(state_word) >= LOCKHOST_RUN_STATE_PREEMPTED;
+bool IsOffCpu(const lockhost_hint_slot& slot) {
+  return lockhost_state_of(slot.state_word) >= LOCKHOST_RUN_STATE_PREEMPTED;
+}
+
+// Whether the vCPU has left its CPU since `before`: messages skip states, so it may be off
+// its CPU in both and have run between. A wake-up (to PREEMPTED, nothing counted) is no stop.
+bool HasStopped(const lockhost_hint_slot& before, const lockhost_hint_slot& now) {
+  if (!IsOffCpu(now)) return false;
+  const bool woken = lockhost_state_of(now.state_word) == LOCKHOST_RUN_STATE_PREEMPTED &&
+                     now.preemptions == before.preemptions;
+  return !IsOffCpu(before) || !woken;
 }
 
 }  // namespace
@@ -80,7 +89,7 @@ void HintPageWriter::SetMode(lockhost_mode mode) {
 
 void HintPageWriter::WriteSlot(uint32_t vcpu_id, const lockhost_hint_slot& from) {
   lockhost_hint_slot* to = slot(vcpu_id);
-  if (IsOffCpu(from.state_word) && !IsOffCpu(to->state_word)) {
+  if (HasStopped(*to, from)) {
     Store(to->stopped_ns, from.since_ns, std::memory_order_relaxed);
   }
   Store(to->witness, from.witness, std::memory_order_relaxed);

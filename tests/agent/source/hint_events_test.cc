@@ -287,9 +287,6 @@ TEST_F(HintEventsTest, RingWakesItsConsumer) {
 }
 
 TEST_F(HintEventsTest, RunningAgainNeedNotWakeTheConsumer) {
-  AgentOptions options{.source = "bpf"};
-  options.bpf.wake_when_running = false;
-  Start(options);
   Run();
   SetReportRegion(4);
   page_.slots[0].report_word = kHeld;
