@@ -64,6 +64,7 @@ struct alignas(kCacheLine) RunConfig {
   uint32_t vcpus;
   uint64_t critical_loops;
   uint64_t gap_loops;
+  uint64_t critical_ns;  // what critical_loops take
   GuestClock clock;
   // An observation counts for at most so long: the waiter itself may lose its CPU.
   uint64_t observation_cap_ticks;

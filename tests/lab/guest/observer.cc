@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/lab/guest/observer.h"
 
-#include "tests/lab/guest/off_cpu.h"
+#include "tests/lab/guest/park_judgement.h"
 
 namespace lockhost::lab {
 namespace {
@@ -60,31 +60,35 @@ void Observer::Judge(const Sight& sight, uint64_t ticks) {
 }
 
 // Books the time of a sleep between two sights of one holder.
-void Observer::JudgePark(const Sight& before, const Sight& after) {
+void Observer::BookPark(const Sight& before, const Sight& after) {
   if (pages_.hints == nullptr || after.tsc <= before.tsc) return;
-  if (!IsKnown(before.belief) || !IsKnown(after.truth) || before.holder >= pages_.hint_slots) {
+  if (!IsKnown(before.belief) || !IsKnown(before.truth) || before.holder >= pages_.hint_slots) {
     Judge(before, after.tsc - before.tsc);
     return;
   }
-  const Span park = {config_.clock.ToNs(before.tsc), config_.clock.ToNs(after.tsc)};
-  const Span truth = OffCpu(*lockhost_hint_slot_at(oracle_, before.holder), park);
-  Span belief = OffCpu(*lockhost_hint_slot_at(pages_.hints, before.holder), park);
-  // A hint that the holder has refuted ended when the holder touched a lock again: at
-  // most one critical section after it ran again.
-  if (IsRunning(after.belief) && belief.until_ns > truth.until_ns) {
-    belief.until_ns = belief.from_ns > truth.until_ns ? belief.from_ns : truth.until_ns;
-  }
-  const uint64_t both_ns = Overlap(truth, belief);
+  const lockhost_hint_slot* truth = lockhost_hint_slot_at(oracle_, before.holder);
+  const lockhost_hint_slot* page = lockhost_hint_slot_at(pages_.hints, before.holder);
+  const ParkView park = {
+      .begin_ns = config_.clock.ToNs(before.tsc),
+      .end_ns = config_.clock.ToNs(after.tsc),
+      .truth_off = !IsRunning(before.truth),
+      .believed_off = !IsRunning(before.belief),
+      .truth_runs = IsRunning(after.truth),
+      .truth_stopped_ns = __atomic_load_n(&truth->stopped_ns, __ATOMIC_RELAXED),
+      .truth_since_ns = __atomic_load_n(&truth->since_ns, __ATOMIC_RELAXED),
+      .page_stopped_ns = __atomic_load_n(&page->stopped_ns, __ATOMIC_RELAXED),
+      .unnoticed_ns = pages_.hints == oracle_ ? 0 : config_.critical_ns,
+  };
+  const ParkJudgement wrong = JudgePark(park);
   // No floating point in the guest: ticks for 1,024 ns.
-  const uint64_t scale = ((after.tsc - before.tsc) << 10) / (Length(park) + 1);
-  const auto ticks = [&](uint64_t ns) { return (ns * scale) >> 10; };
-  const uint64_t false_running = ticks(Length(truth) - both_ns);
-  const uint64_t false_preempted = ticks(Length(belief) - both_ns);
-  const uint64_t all = after.tsc - before.tsc;
-  stats_.judged_ticks += all;
+  const uint64_t ticks = after.tsc - before.tsc;
+  const uint64_t scale = (ticks << 10) / (park.end_ns - park.begin_ns + 1);
+  const uint64_t false_running = (wrong.false_running_ns * scale) >> 10;
+  const uint64_t false_preempted = (wrong.false_preempted_ns * scale) >> 10;
+  stats_.judged_ticks += ticks;
   stats_.false_running_ticks += false_running;
   stats_.false_preempted_ticks += false_preempted;
-  stats_.agreed_ticks += all - false_running - false_preempted;
+  stats_.agreed_ticks += ticks - false_running - false_preempted;
 }
 
 // Books the time since the last sight.
@@ -121,7 +125,7 @@ void Observer::EndPark(bool same_holder) {
   const Sight now = Look(last_.holder);
   const uint64_t ticks = now.tsc > last_.tsc ? now.tsc - last_.tsc : 0;
   stats_.park_ticks += ticks;
-  JudgePark(last_, now);
+  BookPark(last_, now);
   CountDelivery(last_, now);
   last_ = now;
   standing_ = same_holder;

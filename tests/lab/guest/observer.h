@@ -7,8 +7,7 @@
 // An observation stands until the same waiter's next one: the time between them
 // counts for what was seen at its beginning. A time longer than the cap is the
 // waiter's own loss of the CPU, and is cut. A park counts with all its duration: the
-// stamps in page and table say from when until when each held the vCPU to be off its
-// CPU (tests/lab/guest/off_cpu.h).
+// stamps in page and table say what they said meanwhile (tests/lab/guest/park_judgement.h).
 #ifndef LOCKHOST_TESTS_LAB_GUEST_OBSERVER_H_
 #define LOCKHOST_TESTS_LAB_GUEST_OBSERVER_H_
 
@@ -51,7 +50,7 @@ class Observer {
   Sight Look(uint32_t holder);
   void Settle(uint64_t tsc);
   void Judge(const Sight& sight, uint64_t ticks);
-  void JudgePark(const Sight& before, const Sight& after);
+  void BookPark(const Sight& before, const Sight& after);
   void CountDelivery(const Sight& before, const Sight& now);
   void CountFirstSight(const Sight& before, const Sight& now);
   void CountPageWrite(const Sight& now);

@@ -78,13 +78,16 @@ absl::Status Runner::Busy(std::chrono::milliseconds limit, const std::function<b
   machine_.RequestStop();
   absl::Status parked = machine_.WaitUntilAllParked(kDrainTimeout);
   if (!parked.ok()) return parked;
-  return finished ? absl::OkStatus() : absl::DeadlineExceededError("what was waited for did not come");
+  return finished ? absl::OkStatus()
+                  : absl::DeadlineExceededError("what was waited for did not come");
 }
 
 void Runner::Configure(const RunSpec& spec) {
   RunConfig& config = machine_.PrepareRun();
   config.subject = spec.subject;
-  config.critical_loops = static_cast<uint64_t>(static_cast<double>(spec.critical_ns) * loops_per_ns_);
+  config.critical_loops =
+      static_cast<uint64_t>(static_cast<double>(spec.critical_ns) * loops_per_ns_);
+  config.critical_ns = spec.critical_ns;
   config.gap_loops = static_cast<uint64_t>(static_cast<double>(spec.gap_ns) * loops_per_ns_);
   config.observation_cap_ticks = config.clock.NsToTicks(kObservationCapNs);
   config.watching_ticks = config.clock.NsToTicks(kWatchingNs);
