@@ -62,14 +62,24 @@ TEST_P(CrashTest, LeavesTheLockSound) {
   }
 }
 
+std::string NameOfDaemon(const testing::TestParamInfo<Daemon>& info) {
+  switch (info.param) {
+    case Daemon::kAgent:
+      return "Agent";
+    case Daemon::kServer:
+      return "Server";
+    case Daemon::kGrpcGuest:
+      return "GrpcGuest";
+    case Daemon::kDirectGuest:
+      return "DirectGuest";
+  }
+  return "";
+}
+
 INSTANTIATE_TEST_SUITE_P(Daemons, CrashTest,
                          testing::Values(Daemon::kAgent, Daemon::kServer, Daemon::kGrpcGuest,
                                          Daemon::kDirectGuest),
-                         [](const auto& info) {
-                           constexpr const char* kNames[] = {"Agent", "Server", "GrpcGuest",
-                                                             "DirectGuest"};
-                           return kNames[static_cast<int>(info.param)];
-                         });
+                         NameOfDaemon);
 
 TEST(Daemons, ComeAndGoBesideTheSameVm) {
   const auto session = Up();

@@ -169,6 +169,11 @@ void Daemons::Stop() {
   running_.clear();
 }
 
+bool Daemons::Runs(Daemon daemon) {
+  const auto found = running_.find(daemon);
+  return found != running_.end() && found->second.Check().ok();
+}
+
 void Daemons::Kill(Daemon daemon) { running_.erase(daemon); }
 
 absl::StatusOr<std::map<std::string, uint64_t>> Daemons::GuestStats() const {

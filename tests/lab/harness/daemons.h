@@ -38,6 +38,7 @@ class Daemons {
 
   // OK while all that were started run; else what became of the first that does not.
   absl::Status Check();
+  bool Runs(Daemon daemon);
   void Stop();
   // SIGKILL, as a crash would; it is no longer watched.
   void Kill(Daemon daemon);

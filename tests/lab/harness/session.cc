@@ -75,7 +75,7 @@ absl::Status Session::StartDaemons() {
 // Demand outlives the waiters by some looks of the guest agent; what it still causes must
 // not be counted against the next run. The agent arms its bell when it is idle again.
 void Session::AwaitQuiet() {
-  if (daemons_ == nullptr || !daemons_->Check().ok()) return;
+  if (daemons_ == nullptr || !daemons_->Runs(Daemon::kGrpcGuest)) return;
   const auto* reports =
       static_cast<const lockhost_report_header*>(pages_->reports(/*watched=*/true).data());
   const auto deadline = std::chrono::steady_clock::now() + kQuietTimeout;
@@ -88,7 +88,9 @@ void Session::AwaitQuiet() {
 absl::StatusOr<RunResult> Session::Run(const RunSpec& spec, const std::function<void()>& during) {
   if (link_.has_value() && shared_watched_ != spec.watched()) {
     absl::Status told = link_->ShareReports(pages_->reports(spec.watched()), machine_->vcpus());
-    if (!told.ok()) return told;
+    // An agent that has died is CheckDaemons()'s news; the guest's locks do without.
+    if (absl::IsUnavailable(told)) link_.reset();
+    if (!told.ok() && link_.has_value()) return told;
     shared_watched_ = spec.watched();
   }
   absl::StatusOr<RunResult> result = runner_->Run(spec, during);
