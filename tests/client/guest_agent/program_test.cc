@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// lockhost-guestd as a program, without a host: flags, signals, exit codes.
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "tests/client/guest_agent/page_file.h"
+
+namespace lockhost::guest_agent {
+namespace {
+
+constexpr std::chrono::seconds kPatience{30};
+
+class GuestdTest : public testing::Test {
+ protected:
+  ~GuestdTest() override {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, nullptr, 0);
+    }
+  }
+
+  void Start(std::vector<std::string> arguments) {
+    std::vector<std::string> all = {LOCKHOST_GUESTD_PROGRAM, "--host=unix:" + File("host.sock"),
+                                    "--hint-page=" + File("hints"),
+                                    "--report-page=" + File("reports"), "--slots=8",
+                                    "--stats-file=" + File("stats.json")};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    std::vector<char*> argv;
+    for (std::string& argument : all) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    pid_ = fork();
+    if (pid_ != 0) return;
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+
+  // -1 in time out, -signal when killed by one.
+  int AwaitExit() {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    int status = 0;
+    while (waitpid(pid_, &status, WNOHANG) == 0) {
+      if (std::chrono::steady_clock::now() > deadline) return -1;
+      poll(nullptr, 0, 2);
+    }
+    pid_ = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+
+  // The bell is armed by the main thread, after it has installed the handlers of signals.
+  bool AwaitReady() {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (std::chrono::steady_clock::now() < deadline) {
+      struct stat status {};
+      if (stat(File("reports").c_str(), &status) == 0 && status.st_size > 0 &&
+          ReportView(File("reports"))->bell_armed == 1) {
+        return true;
+      }
+      poll(nullptr, 0, 2);
+    }
+    return false;
+  }
+
+  std::string File(const std::string& name) const { return directory_.File(name); }
+
+  TestDirectory directory_;
+  pid_t pid_ = 0;
+};
+
+TEST_F(GuestdTest, WithoutAHostItWaitsAndEndsCleanlyWhenTold) {
+  Start({});
+  ASSERT_TRUE(AwaitReady());
+  EXPECT_EQ(ModeOf(File("hints")), 0644u);
+  EXPECT_EQ(ModeOf(File("reports")), 0666u);
+  kill(pid_, SIGUSR1);
+  kill(pid_, SIGTERM);
+  EXPECT_EQ(AwaitExit(), 0);
+  EXPECT_EQ(HintView(File("hints"))->valid_until_ns, 0u);
+  std::ifstream stats(File("stats.json"));
+  const std::string json(std::istreambuf_iterator<char>(stats), {});
+  EXPECT_NE(json.find("\"connects\":0"), std::string::npos) << json;
+}
+
+TEST_F(GuestdTest, DemandWithoutAHostNeitherHangsNorSpeaks) {
+  Start({});
+  ASSERT_TRUE(AwaitReady());
+  const ReportView reports(File("reports"));
+  lockhost_report_slot_at(reports.get(), 1)->awaited = 1;
+  ASSERT_EQ(__atomic_exchange_n(&reports->bell_armed, 0, __ATOMIC_SEQ_CST), 1u);
+  __atomic_fetch_add(&reports->bell, 1, __ATOMIC_SEQ_CST);
+  kill(pid_, SIGUSR1);  // stands for the waiter's futex wake: the agent looks again
+  ASSERT_TRUE(AwaitReady());  // demand has ended, the bell is armed again
+  EXPECT_EQ(lockhost_report_slot_at(reports.get(), 1)->awaited, 0u);
+  kill(pid_, SIGINT);
+  EXPECT_EQ(AwaitExit(), 0);
+}
+
+TEST_F(GuestdTest, AShrunkReportPageEndsItWithAMessageNotAVictim) {
+  Start({});
+  ASSERT_TRUE(AwaitReady());
+  ASSERT_EQ(truncate(File("reports").c_str(), 0), 0);
+  kill(pid_, SIGUSR1);  // makes it look
+  EXPECT_EQ(AwaitExit(), 75);
+  EXPECT_EQ(HintView(File("hints"))->valid_until_ns, 0u);
+}
+
+TEST_F(GuestdTest, BadFlagsAreNamedAndRefused) {
+  for (const char* flag : {"--path=ivshmem", "--slots=0", "--slots=1025", "--lease=0s",
+                           "--backoff-first=-1s", "--backoff-last=2h"}) {
+    Start({flag});
+    EXPECT_EQ(AwaitExit(), 2) << flag;
+  }
+}
+
+TEST_F(GuestdTest, APageThatCannotBeMadeIsAnError) {
+  Start({"--hint-page=/no/such/directory/hints"});
+  EXPECT_EQ(AwaitExit(), 1);
+}
+
+}  // namespace
+}  // namespace lockhost::guest_agent
