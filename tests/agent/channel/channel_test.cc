@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -399,6 +400,21 @@ TEST_F(ChannelTest, PeerWhoseProcessHasGoneIsTurnedAway) {
   AgentClient client = Connect();
   EXPECT_TRUE(absl::IsUnavailable(Next(client).status()));
   EXPECT_EQ(server_->counters().turned_away, 1u);
+}
+
+TEST_F(ChannelTest, RunningOutOfDescriptorsTurnsOneAwayInsteadOfSpinning) {
+  AgentClient client = Connect();
+  const UniqueFd next(dup(client.fd()));  // the lowest number that is still free
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit none_left{static_cast<rlim_t>(next.get()) + 1, limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none_left), 0);
+  EXPECT_TRUE(loop_->RunOnce(milliseconds(1)).ok());
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(server_->counters().turned_away, 1u);
+  EXPECT_TRUE(absl::IsUnavailable(Next(client).status()));
+  AgentClient another = Connect();
+  EXPECT_TRUE(Serves([&] { return server_->connections() == 1; }));
 }
 
 TEST_F(ChannelTest, SecondServerIsRefusedAndDeadOnesPathTakenOver) {

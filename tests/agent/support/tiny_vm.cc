@@ -13,6 +13,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "tests/agent/support/cpus.h"
+
 namespace lockhost::agent {
 namespace {
 
@@ -146,20 +148,15 @@ uint32_t* TinyVm::command(int vcpu) const {
   return reinterpret_cast<uint32_t*>(memory_ + kCommands + static_cast<size_t>(vcpu) * 64);
 }
 
-int TinyVm::StartThread(int vcpu, int cpu) {
+int TinyVm::StartThread(int vcpu) {
   // A thread in HLT is waked by a signal alone; one that does nothing is enough.
   signal(SIGUSR1, [](int) {});
   auto thread = std::make_unique<VcpuThread>();
   VcpuThread* raw = thread.get();
   raw->vcpu = vcpu;
   std::unique_lock lock(mutex_);
-  raw->thread = std::thread([this, raw, cpu] {
-    if (cpu >= 0) {
-      cpu_set_t set;
-      CPU_ZERO(&set);
-      CPU_SET(static_cast<size_t>(cpu), &set);
-      sched_setaffinity(0, sizeof(set), &set);
-    }
+  raw->thread = std::thread([this, raw] {
+    BindToCpu(0);
     RunThread(raw);
   });
   changed_.wait(lock, [raw] { return raw->tid != 0; });

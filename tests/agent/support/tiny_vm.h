@@ -30,9 +30,10 @@ class TinyVm {
   TinyVm(const TinyVm&) = delete;
   TinyVm& operator=(const TinyVm&) = delete;
 
-  // Starts a thread that runs the vCPU, bound to `cpu` unless that is negative. Returns
-  // the thread's number. REQUIRES: no other thread runs that vCPU.
-  int StartThread(int vcpu, int cpu = -1);
+  // Starts a thread that runs the vCPU (-1: none yet), bound to the first CPU: vCPUs
+  // preempt one another, and whoever looks on from another CPU does not. Returns the
+  // thread's number. REQUIRES: no other thread runs that vCPU.
+  int StartThread(int vcpu);
   // Makes the thread leave its vCPU (-1: for none) and run this one.
   void Assign(int thread, int vcpu);
   void JoinThread(int thread);
