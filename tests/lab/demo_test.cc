@@ -106,8 +106,9 @@ TEST_F(DemoTest, QuickRunSaysEverythingAndLeavesNothing) {
                       "subjects", "machine", "kernel", "cpus", "date"});
   for (const char* path : {"grpc", "direct"}) {
     ExpectFields(json.fields().at("hint_delivery_us").struct_value(), {path});
-    ExpectFields(json.fields().at("hint_delivery_us").struct_value().fields().at(path).struct_value(),
-                 {"p50", "p99"});
+    ExpectFields(
+        json.fields().at("hint_delivery_us").struct_value().fields().at(path).struct_value(),
+        {"p50", "p99"});
     ExpectFields(json.fields().at("hint_agreement").struct_value(), {path});
   }
   ExpectFields(json.fields().at("perturbation").struct_value(),

@@ -55,15 +55,16 @@ std::unique_ptr<Results> MadeUp(bool oracle) {
   for (const uint32_t ratio : {1u, 2u, 4u}) {
     for (const Section section : {Section{400, 200}, Section{20'000, 10'000}}) {
       for (uint32_t i = 0; i < kSubjects; ++i) {
-        auto cell = std::make_unique<Cell>(Cell{static_cast<Subject>(i), ratio, ratio * 2, section, {}});
+        auto cell =
+            std::make_unique<Cell>(Cell{static_cast<Subject>(i), ratio, ratio * 2, section, {}});
         for (int run = 0; run < 5; ++run) cell->summary.Add(MadeUpRun(cell->subject));
         results->cells.push_back(std::move(cell));
       }
     }
   }
   results->perturbation.idle_ratio = {.value = 1.01, .absent_because = ""};
-  results->perturbation.extra_switches_per_event = {.value = std::nullopt,
-                                                    .absent_because = "no hint event was delivered"};
+  results->perturbation.extra_switches_per_event = {
+      .value = std::nullopt, .absent_because = "no hint event was delivered"};
   return results;
 }
 
@@ -154,7 +155,9 @@ TEST(JsonWriter, EscapesAndNests) {
   json.Key("b").Number(std::optional<double>());
   json.Key("c").BeginObject().EndObject();
   json.EndObject();
-  EXPECT_EQ(json.text(), "{\n  \"a\": [\n    1,\n    \"x\\\"\\\\\\u000a\"\n  ],\n  \"b\": null,\n  \"c\": {}\n}\n");
+  EXPECT_EQ(
+      json.text(),
+      "{\n  \"a\": [\n    1,\n    \"x\\\"\\\\\\u000a\"\n  ],\n  \"b\": null,\n  \"c\": {}\n}\n");
 }
 
 }  // namespace

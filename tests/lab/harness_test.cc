@@ -21,8 +21,9 @@ using testing::HasSubstr;
 
 TEST(ThreadUsage, ReadsWhatTheKernelWrites) {
   EXPECT_EQ(*ParseCpuTime("123456 789 10\n"), 123456u);
-  EXPECT_EQ(*ParseSwitches("Name:\tx\nvoluntary_ctxt_switches:\t40\nnonvoluntary_ctxt_switches:\t2\n"),
-            42u);
+  EXPECT_EQ(
+      *ParseSwitches("Name:\tx\nvoluntary_ctxt_switches:\t40\nnonvoluntary_ctxt_switches:\t2\n"),
+      42u);
 }
 
 TEST(ThreadUsage, RefusesWhatItDoesNotUnderstand) {
@@ -30,8 +31,7 @@ TEST(ThreadUsage, RefusesWhatItDoesNotUnderstand) {
   EXPECT_FALSE(ParseCpuTime("x 1 2").ok());
   EXPECT_FALSE(ParseSwitches("").ok());
   EXPECT_FALSE(ParseSwitches("voluntary_ctxt_switches:\t40\n").ok());
-  EXPECT_FALSE(
-      ParseSwitches("voluntary_ctxt_switches:\tx\nnonvoluntary_ctxt_switches:\t2\n").ok());
+  EXPECT_FALSE(ParseSwitches("voluntary_ctxt_switches:\tx\nnonvoluntary_ctxt_switches:\t2\n").ok());
 }
 
 TEST(ThreadUsage, CountsThisVeryThread) {

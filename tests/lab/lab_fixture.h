@@ -14,9 +14,7 @@ namespace lockhost::lab {
 
 enum class Backend { kKvm, kThreads };
 
-inline std::string NameOf(Backend backend) {
-  return backend == Backend::kKvm ? "Kvm" : "Threads";
-}
+inline std::string NameOf(Backend backend) { return backend == Backend::kKvm ? "Kvm" : "Threads"; }
 
 inline absl::StatusOr<std::unique_ptr<Machine>> MakeMachine(Backend backend, uint32_t vcpus) {
   return backend == Backend::kKvm ? MakeKvmMachine(vcpus, GuestImage()) : MakeThreadMachine(vcpus);

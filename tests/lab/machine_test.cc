@@ -20,12 +20,14 @@ constexpr std::chrono::seconds kSoon{20};
 class HypercallsTest : public testing::Test {
  protected:
   HypercallsTest() {
-    space_.Set(Region::kRam, {.address = 0x1000, .host = Bytes(ram_), .bytes = sizeof(ram_),
-                              .writable = true});
-    space_.Set(Region::kReports, {.address = 0x9000, .host = Bytes(reports_),
-                                  .bytes = sizeof(reports_), .writable = true});
-    space_.Set(Region::kTable, {.address = 0xf000, .host = Bytes(table_), .bytes = sizeof(table_),
-                                .writable = false});
+    space_.Set(Region::kRam,
+               {.address = 0x1000, .host = Bytes(ram_), .bytes = sizeof(ram_), .writable = true});
+    space_.Set(
+        Region::kReports,
+        {.address = 0x9000, .host = Bytes(reports_), .bytes = sizeof(reports_), .writable = true});
+    space_.Set(
+        Region::kTable,
+        {.address = 0xf000, .host = Bytes(table_), .bytes = sizeof(table_), .writable = false});
   }
 
   template <typename T>
@@ -55,8 +57,8 @@ TEST_F(HypercallsTest, WordsOfTheRightRegionAreTaken) {
 }
 
 TEST_F(HypercallsTest, AnyOtherAddressIsRefused) {
-  const LabAddress wrong[] = {0,      0xffc,  0x1001,         0x1002,        0x1ffd, 0x2000,
-                              0x9000, 0xf000, UINT64_MAX - 3, UINT64_MAX - 2};
+  const LabAddress wrong[] = {0,      0xffc,  0x1001, 0x1002,         0x1ffd,
+                              0x2000, 0x9000, 0xf000, UINT64_MAX - 3, UINT64_MAX - 2};
   for (const LabAddress address : wrong) {
     EXPECT_TRUE(absl::IsInvalidArgument(Call(Port::kWait, address))) << address;
     EXPECT_TRUE(absl::IsInvalidArgument(Call(Port::kKick, address))) << address;
@@ -76,8 +78,7 @@ TEST_F(HypercallsTest, APanicMessageNeedNotEndAndMayBeBinary) {
   HypercallArgs args = {};
   std::memset(args.message, '\x01', sizeof(args.message));
   std::memcpy(args.message, "lost", 4);
-  const absl::Status panic =
-      Hypercalls(&space_).Handle(static_cast<uint16_t>(Port::kPanic), args);
+  const absl::Status panic = Hypercalls(&space_).Handle(static_cast<uint16_t>(Port::kPanic), args);
   EXPECT_TRUE(absl::IsAborted(panic));
   EXPECT_NE(panic.message().find("guest panic: lost???"), std::string::npos) << panic;
 }

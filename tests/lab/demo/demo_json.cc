@@ -40,8 +40,7 @@ void WriteQuantiles(const Histogram& ns, JsonWriter& json) {
   const struct {
     const char* name;
     double quantile;
-  } all[] = {{"p50", 0.5},     {"p99", 0.99},      {"p999", 0.999},
-             {"p9999", 0.9999}, {"p99999", 0.99999}};
+  } all[] = {{"p50", 0.5}, {"p99", 0.99}, {"p999", 0.999}, {"p9999", 0.9999}, {"p99999", 0.99999}};
   json.BeginObject();
   for (const auto& [name, quantile] : all) json.Key(name).Integer(ns.Quantile(quantile));
   json.Key("max").Integer(ns.max).EndObject();
@@ -92,8 +91,8 @@ void WriteCell(const Cell& cell, bool oracle, JsonWriter& json) {
 
 void WriteDelivery(const Results& results, Subject subject, const char* path, JsonWriter& json,
                    Reasons& reasons) {
-  const auto delivery = Note(results.Delivery(subject),
-                             absl::StrCat("hint_delivery_us.", path), reasons);
+  const auto delivery =
+      Note(results.Delivery(subject), absl::StrCat("hint_delivery_us.", path), reasons);
   json.Key(path).BeginObject();
   json.Key("p50").Number(delivery.has_value() ? std::optional(delivery->p50) : std::nullopt);
   json.Key("p99").Number(delivery.has_value() ? std::optional(delivery->p99) : std::nullopt);
@@ -149,7 +148,8 @@ void WritePerturbation(const Perturbation& found, JsonWriter& json, Reasons& rea
   json.Key("perturbation").BeginObject();
   json.Key("idle_ratio").Number(Note(found.idle_ratio, "perturbation.idle_ratio", reasons));
   json.Key("extra_switches_per_event")
-      .Number(Note(found.extra_switches_per_event, "perturbation.extra_switches_per_event", reasons));
+      .Number(
+          Note(found.extra_switches_per_event, "perturbation.extra_switches_per_event", reasons));
   json.Key("vcpu_ratio").Integer(uint64_t{found.vcpu_ratio});
   json.Key("pairs").Integer(static_cast<uint64_t>(found.pairs));
   json.Key("idle_on_per_s").Number(found.idle_on_per_s);

@@ -131,7 +131,8 @@ absl::Status Main() {
 }  // namespace lockhost::lab
 
 int main(int argc, char** argv) {
-  lockhost::ParseProgramFlags(argc, argv, "Six locks on overcommitted vCPUs, with lockhost beside.");
+  lockhost::ParseProgramFlags(argc, argv,
+                              "Six locks on overcommitted vCPUs, with lockhost beside.");
   const absl::Status done = lockhost::lab::Main();
   if (done.ok()) return 0;
   std::fprintf(stderr, "\nlockhost-demo: %s\n", std::string(done.message()).c_str());

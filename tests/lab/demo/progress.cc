@@ -24,8 +24,8 @@ void Progress::Phase(const std::string& what) {
   if (terminal_) {
     Show(what);
   } else {
-    const auto elapsed = std::chrono::duration_cast<std::chrono::seconds>(
-        std::chrono::steady_clock::now() - begun_);
+    const auto elapsed =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - begun_);
     std::fprintf(stderr, "[%3lld s] %s\n", static_cast<long long>(elapsed.count()), what.c_str());
   }
 }

@@ -62,7 +62,8 @@ Finding<Quantiles> Results::Delivery(Subject subject) const {
   const bool has_it = std::count(ratios.begin(), ratios.end(), kDeliveryRatio) != 0;
   const PathFacts facts = Facts(subject, has_it ? kDeliveryRatio : ratios.back());
   const uint64_t samples = facts.delivery_ns.Total();
-  if (samples == 0) return {.value = std::nullopt, .absent_because = "no hint was watched arriving"};
+  if (samples == 0)
+    return {.value = std::nullopt, .absent_because = "no hint was watched arriving"};
   return {.value = Quantiles{.p50 = static_cast<double>(facts.delivery_ns.Quantile(0.5)) / 1e3,
                              .p99 = static_cast<double>(facts.delivery_ns.Quantile(0.99)) / 1e3,
                              .samples = samples},

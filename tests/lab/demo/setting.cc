@@ -41,17 +41,16 @@ uint32_t UsableCpus() {
 }
 
 Setting LookAround(Session& session) {
-  return {
-      .kvm = session.machine().is_kvm(),
-      .why_not_kvm = session.why_not_kvm(),
-      .source = session.source().name,
-      .source_reason = session.source().reason,
-      .oracle = session.has_oracle(),
-      .machine = CpuModel(),
-      .kernel = KernelRelease(),
-      .cpus = UsableCpus(),
-      .date = absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now(), absl::UTCTimeZone()),
-      .root = geteuid() == 0};
+  return {.kvm = session.machine().is_kvm(),
+          .why_not_kvm = session.why_not_kvm(),
+          .source = session.source().name,
+          .source_reason = session.source().reason,
+          .oracle = session.has_oracle(),
+          .machine = CpuModel(),
+          .kernel = KernelRelease(),
+          .cpus = UsableCpus(),
+          .date = absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now(), absl::UTCTimeZone()),
+          .root = geteuid() == 0};
 }
 
 }  // namespace lockhost::lab

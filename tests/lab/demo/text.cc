@@ -17,33 +17,48 @@ std::string ThreeDigits(double value) {
   return absl::StrFormat(value >= 9.95 ? "%.1f" : "%.2f", value);
 }
 
-std::string Row(const Cell& cell) {
+// Mean and deviation with the digits that the mean deserves.
+std::string Rate(const MeanAndDeviation& per_second) {
+  const double mean = per_second.mean / 1e3;
+  const int digits = mean >= 99.5 ? 0 : mean >= 9.95 ? 1 : 2;
+  return absl::StrFormat("%.*f+-%.*f", digits, mean, digits, per_second.stddev / 1e3);
+}
+
+constexpr size_t kNameAndRateColumns = 26;
+
+// What only an oracle can tell is left out without one.
+std::string Row(const Cell& cell, bool oracle) {
   const Summary& all = cell.summary;
-  const MeanAndDeviation rate = all.throughput();
-  std::string row = absl::StrFormat(
-      "%-16s%10s", std::string(NameOf(cell.subject)),
-      absl::StrCat(ThreeDigits(rate.mean / 1e3), "+-", ThreeDigits(rate.stddev / 1e3)));
-  for (const double q : {0.5, 0.99, 0.999, 0.9999, 0.99999, 1.0}) {
-    absl::StrAppendFormat(&row, "%5s",
-                          ShortTime(static_cast<double>(all.acquire_ns().Quantile(q))));
+  const std::string name(NameOf(cell.subject));
+  std::string row =
+      name + absl::StrFormat("%*s", static_cast<int>(kNameAndRateColumns - name.size()),
+                             Rate(all.throughput()));
+  const struct {
+    double quantile;
+    int width;
+  } columns[] = {{0.5, 5}, {0.99, 5}, {0.999, 5}, {0.9999, 6}, {0.99999, 7}, {1.0, 5}};
+  for (const auto& [quantile, width] : columns) {
+    absl::StrAppendFormat(&row, "%*s", width,
+                          ShortTime(static_cast<double>(all.acquire_ns().Quantile(quantile))));
   }
   const std::optional<uint64_t> lhp = all.lock_holder_preemptions();
-  absl::StrAppendFormat(&row, "%5.2f%7s%6s%6s\n", all.fairness(),
-                        lhp.has_value() ? absl::StrCat(*lhp) : "-",
-                        ShortShare(all.wasted_spin_share()), ShortShare(all.false_park_share()));
+  absl::StrAppendFormat(&row, "%5.2f%6s%5s%5s\n", all.fairness(),
+                        oracle && lhp.has_value() ? absl::StrCat(*lhp) : "-",
+                        oracle ? ShortShare(all.wasted_spin_share()) : "-",
+                        oracle ? ShortShare(all.false_park_share()) : "-");
   return row;
 }
 
 constexpr char kColumns[] =
-    "                 kops/s +-  p50  p99  ..9 ...9 ....9 max fair    lhp waste false\n";
+    "                 kops/s +-  p50  p99 99.9 99.99 99.999  max fair   lhp spun park\n";
 
 std::string PathLine(const Results& results, Subject subject, const char* name) {
   const Finding<Quantiles> delivery = results.Delivery(subject);
   const Finding<double> agreement = results.Agreement(subject);
   std::string line = absl::StrFormat("  %-8s", name);
   if (delivery.value.has_value()) {
-    absl::StrAppendFormat(&line, "delivery p50 %s us, p99 %s us",
-                          ThreeDigits(delivery.value->p50), ThreeDigits(delivery.value->p99));
+    absl::StrAppendFormat(&line, "delivery p50 %s us, p99 %s us", ThreeDigits(delivery.value->p50),
+                          ThreeDigits(delivery.value->p99));
   } else {
     absl::StrAppend(&line, "delivery: ", delivery.absent_because);
   }
@@ -94,15 +109,16 @@ std::string Wrapped(const std::string& text, size_t columns) {
 }
 
 std::string Introduction(const Setting& setting) {
-  std::string text =
-      setting.kvm ? Wrapped(absl::StrCat("Real KVM vCPUs on ", setting.cpus, " CPUs (",
-                                         setting.machine, ", Linux ", setting.kernel, ")."))
-                  : Wrapped(absl::StrCat("Threads stand in for vCPUs: ", setting.why_not_kvm,
-                                         ". What follows is not KVM."));
+  std::string text = setting.kvm
+                         ? Wrapped(absl::StrCat("Real KVM vCPUs on ", setting.cpus, " CPUs (",
+                                                setting.machine, ", Linux ", setting.kernel, ")."))
+                         : Wrapped(absl::StrCat("Threads stand in for vCPUs: ", setting.why_not_kvm,
+                                                ". What follows is not KVM."));
   text += setting.oracle
               ? Wrapped("The agent's source is BPF: run states come from the scheduler itself.")
               : Wrapped(absl::StrCat(
-                    "The agent's source is ", setting.source, ", not BPF (", setting.source_reason,
+                    setting.root ? "The" : "Without root the", " agent's source is ",
+                    setting.source, ", not BPF (", setting.source_reason,
                     "): it samples, and there is no scheduler's truth to judge hints by."));
   text += Wrapped(
       "There is no guest OS in the lab's VM, so lockhost-guestd runs beside it; its pages are "
@@ -117,20 +133,20 @@ std::string Table(const Results& results) {
     if (last == nullptr || last->ratio != cell->ratio ||
         last->section.critical_ns != cell->section.critical_ns) {
       absl::StrAppendFormat(
-          &text, "\n%u vCPUs on %u CPUs (ratio %u), critical section %s, gap %s, %d runs\n%s",
+          &text, "\n%u vCPUs on %u CPUs (ratio %u), critical section %s, gap %s, %d %s\n%s",
           cell->vcpus, results.setting.cpus, cell->ratio,
           ShortTime(static_cast<double>(cell->section.critical_ns)) + "s",
           ShortTime(static_cast<double>(cell->section.gap_ns)) + "s", cell->summary.runs(),
-          kColumns);
+          cell->summary.runs() == 1 ? "run" : "runs", kColumns);
     }
-    text += Row(*cell);
+    text += Row(*cell, results.setting.oracle);
     last = cell.get();
   }
   text +=
-      "\nkops/s: thousand acquisitions a second, mean and deviation over the runs;\n"
-      "p50, p99, p99.9, p99.99, p99.999, max: time to acquire; fair: slowest / fastest\n"
-      "vCPU; lhp: lock-holder preemptions; waste: CPU time spent spinning on a holder\n"
-      "that did not run; false: parks while the holder ran.\n";
+      "\nkops/s: thousand acquisitions a second, mean and deviation over the runs\n"
+      "p50, p99, 99.9 .. max: time to acquire; fair: slowest vCPU / fastest vCPU\n"
+      "lhp: lock-holder preemptions; spun: CPU time spent spinning on a holder that did\n"
+      "not run; park: share of the parks during which the holder ran\n";
   return text;
 }
 

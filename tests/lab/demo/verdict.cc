@@ -4,23 +4,23 @@
 // made, or its opposite, from the numbers of this very run.
 #include <algorithm>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "tests/lab/demo/text.h"
-#include "tests/lab/harness/subject_names.h"
 
 namespace lockhost::lab {
 namespace {
 
-// The cell at which the paths are compared: most overcommitted, shortest section.
+// The cells that are compared: the most overcommitted VM, the shortest section.
 struct Comparison {
   const Cell* naive;     // test-and-set
-  const Cell* best;      // of the peers that know nothing of lockhost
+  const Cell* peer;      // spin-then-futex: the best that knows nothing of lockhost
   const Cell* no_hints;  // lockhost
-  const Cell* hints;     // lockhost, best path
+  const Cell* grpc;
+  const Cell* direct;
 
   bool complete() const {
-    return naive != nullptr && best != nullptr && no_hints != nullptr && hints != nullptr;
+    return naive != nullptr && peer != nullptr && no_hints != nullptr && grpc != nullptr &&
+           direct != nullptr;
   }
 };
 
@@ -28,54 +28,49 @@ double Rate(const Cell& cell) { return cell.summary.throughput().mean; }
 double Tail(const Cell& cell) {
   return static_cast<double>(cell.summary.acquire_ns().Quantile(0.99999));
 }
-// What hints are for: spinning and parking at the wrong moment.
-double Misjudged(const Cell& cell) {
-  return cell.summary.wasted_spin_share() + cell.summary.false_park_share();
-}
+std::string Spun(const Cell& cell) { return ShortShare(cell.summary.wasted_spin_share()); }
+std::string FalseParks(const Cell& cell) { return ShortShare(cell.summary.false_park_share()); }
 
 Comparison Compare(const Results& results) {
   if (results.cells.empty()) return {};
-  const Cell& last = *results.cells.back();
-  uint64_t shortest = last.section.critical_ns;
+  const uint32_t ratio = results.cells.back()->ratio;
+  uint64_t shortest = UINT64_MAX;
   for (const auto& cell : results.cells) {
     shortest = std::min(shortest, cell->section.critical_ns);
   }
-  const auto find = [&](Subject subject) { return results.Find(subject, last.ratio, shortest); };
-  Comparison found = {.naive = find(Subject::kTestAndSet),
-                      .best = find(Subject::kSpinThenFutex),
-                      .no_hints = find(Subject::kLockhostNoHints),
-                      .hints = find(Subject::kLockhostDirect)};
-  return found;
+  const auto find = [&](Subject subject) { return results.Find(subject, ratio, shortest); };
+  return {.naive = find(Subject::kTestAndSet),
+          .peer = find(Subject::kSpinThenFutex),
+          .no_hints = find(Subject::kLockhostNoHints),
+          .grpc = find(Subject::kLockhostGrpc),
+          .direct = find(Subject::kLockhostDirect)};
 }
 
-std::string Times(double ratio) { return absl::StrFormat("%.1f", ratio); }
-
 std::string FirstSentence(const Comparison& c, bool oracle) {
-  const double gain = Share(Rate(*c.hints), Rate(*c.naive));
-  const double peer = Share(Rate(*c.hints), Rate(*c.best));
-  std::string text = absl::StrCat(
-      "With ", c.naive->ratio, " vCPUs for each CPU, lockhost with hints gets the lock ",
-      Times(gain), " times as often as test-and-set and waits ",
-      Times(Share(Tail(*c.naive), Tail(*c.hints))), " times less at p99.999; against a plain "
-      "spin-then-futex lock that is ",
-      absl::StrFormat("%+.0f%%", (peer - 1) * 100), " in throughput");
+  const double shorter = Share(Tail(*c.naive), Tail(*c.direct));
+  std::string text = absl::StrFormat(
+      "With %u vCPUs for each CPU, lockhost with hints takes the lock %.1f times as often as "
+      "test-and-set, and at p99.999 it waits %.1f times %s",
+      c.naive->ratio, Share(Rate(*c.direct), Rate(*c.naive)),
+      shorter >= 1 ? shorter : Share(1, shorter), shorter >= 1 ? "less" : "longer");
   if (oracle) {
-    absl::StrAppend(&text, ", and what its hints change is that waiters spin on a preempted holder "
-                    "or park beside a running one ",
-                    Misjudged(*c.hints) < Misjudged(*c.no_hints) ? "less often" : "no less often",
-                    " (", ShortShare(c.no_hints->summary.wasted_spin_share()), " and ",
-                    ShortShare(c.no_hints->summary.false_park_share()), " without, ",
-                    ShortShare(c.hints->summary.wasted_spin_share()), " and ",
-                    ShortShare(c.hints->summary.false_park_share()), " with them)");
+    absl::StrAppendFormat(
+        &text,
+        "; hints change the CPU time spent spinning on a preempted holder from %s to %s (gRPC) "
+        "and %s (direct), and needless parks from %s to %s and %s",
+        Spun(*c.no_hints), Spun(*c.grpc), Spun(*c.direct), FalseParks(*c.no_hints),
+        FalseParks(*c.grpc), FalseParks(*c.direct));
   }
   return text + ".";
 }
 
 std::string SecondSentence(const Comparison& c) {
-  return absl::StrCat(
-      "Hints do not bring a preempted holder back: one acquisition in 100,000 still takes ",
-      ShortTime(Tail(*c.hints)), "s, because until the host boosts such a holder (not in this "
-      "version) the tail stays with the host's scheduler.");
+  const double gain = Share(Rate(*c.direct), Rate(*c.peer)) - 1;
+  return absl::StrFormat(
+      "They do not bring a preempted holder back: throughput is %+.0f%% against a plain "
+      "spin-then-futex lock, and one acquisition in 100,000 still takes %ss, because without a "
+      "boost of the holder (not in this version) the tail stays with the host's scheduler.",
+      gain * 100, ShortTime(Tail(*c.direct)));
 }
 
 }  // namespace

@@ -12,7 +12,6 @@ extern "C" {
 // Where every vCPU starts. Parks, runs what `config` says, parks again; returns only
 // when Hypercall() says so.
 void LockhostLabGuest(const lockhost::lab::RunConfig* config, uint64_t vcpu);
-
 }
 
 #endif  // LOCKHOST_TESTS_LAB_GUEST_GUEST_H_

@@ -17,7 +17,6 @@ void* memcpy(void* to, const void* from, size_t bytes) {
   __asm__ volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(bytes)::"memory");
   return to;
 }
-
 }
 
 // rdi: RunConfig, rsi: vCPU id; the VMM sets them, and the stack. Lies first in the image.

@@ -42,8 +42,9 @@ absl::StatusOr<SourceFacts> AskSource(const std::string& socket_path) {
   const auto* source = std::get_if<agent::SourceEvent>(&*event);
   if (source == nullptr) return absl::InternalError("the agent did not name its source first");
   const char* reason = source->message.reason;
-  return SourceFacts{.name = NameOf(source->message.source),
-                     .reason = std::string(reason, strnlen(reason, sizeof(source->message.reason)))};
+  return SourceFacts{
+      .name = NameOf(source->message.source),
+      .reason = std::string(reason, strnlen(reason, sizeof(source->message.reason)))};
 }
 
 absl::StatusOr<AgentLink> AgentLink::Connect(const std::string& socket_path,
@@ -85,8 +86,8 @@ absl::Status AgentLink::AwaitVm(Runner& runner) {
 
 absl::Status AgentLink::AttachTable(Machine& machine, Runner& runner, Pages& pages,
                                     bool registered) {
-  absl::Status done = registered ? client_.RegisterVcpus(machine.vcpu_tids())
-                                 : client_.RequestOwnTable();
+  absl::Status done =
+      registered ? client_.RegisterVcpus(machine.vcpu_tids()) : client_.RequestOwnTable();
   if (done.ok()) done = AwaitVm(runner);
   if (absl::IsDeadlineExceeded(done)) {
     return absl::DeadlineExceededError("the agent did not find the VM in time");

@@ -121,8 +121,8 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
 ChildProcess::~ChildProcess() { Kill(); }
 
 absl::StatusOr<ChildProcess> ChildProcess::Start(const ChildSpec& spec) {
-  const UniqueFd log(open(spec.log_path.c_str(),
-                          O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const UniqueFd log(
+      open(spec.log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!log.valid()) return absl::ErrnoToStatus(errno, absl::StrCat("opening ", spec.log_path));
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "pipe2");
@@ -141,7 +141,8 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const ChildSpec& spec) {
   ChildError report = {};
   if (read(read_end.get(), &report, sizeof(report)) == sizeof(report)) {
     report.step[sizeof(report.step) - 1] = '\0';
-    return absl::ErrnoToStatus(report.error, absl::StrCat("starting ", spec.argv[0], ": ", report.step));
+    return absl::ErrnoToStatus(report.error,
+                               absl::StrCat("starting ", spec.argv[0], ": ", report.step));
   }
   return child;
 }

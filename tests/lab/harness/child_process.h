@@ -25,11 +25,11 @@ struct Unprivileged {
 };
 
 struct ChildSpec {
-  std::string name;                // for messages
-  std::vector<std::string> argv;   // argv[0] is the path of the program
+  std::string name;                  // for messages
+  std::vector<std::string> argv;     // argv[0] is the path of the program
   std::optional<Unprivileged> user;  // absent: as this process
-  std::vector<int> inherited_fds;  // kept open in the child, under the same numbers
-  std::string log_path;            // gets its stdout and stderr
+  std::vector<int> inherited_fds;    // kept open in the child, under the same numbers
+  std::string log_path;              // gets its stdout and stderr
 };
 
 // Not thread-safe. Movable.

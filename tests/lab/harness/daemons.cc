@@ -116,14 +116,14 @@ absl::Status Daemons::StartGuest(Daemon daemon, const Pages& pages, uint64_t vm_
   const bool direct = daemon == Daemon::kDirectGuest;
   const SharedMemory& page = direct ? pages.direct_lease() : pages.grpc_page();
   const SharedMemory& reports = pages.reports(/*watched=*/!direct);
-  ChildSpec spec = {.name = direct ? "lockhost-guestd-direct" : "lockhost-guestd",
-                    .argv = {LOCKHOST_GUESTD_PROGRAM, "--host=unix:" + VmSocket(vm_id),
-                             "--hint-page=" + InheritedPath(page),
-                             "--report-page=" + InheritedPath(reports),
-                             absl::StrCat("--slots=", pages.vcpus())},
-                    .user = *user,
-                    .inherited_fds = {page.fd(), reports.fd()},
-                    .log_path = ""};
+  ChildSpec spec = {
+      .name = direct ? "lockhost-guestd-direct" : "lockhost-guestd",
+      .argv = {LOCKHOST_GUESTD_PROGRAM, "--host=unix:" + VmSocket(vm_id),
+               "--hint-page=" + InheritedPath(page), "--report-page=" + InheritedPath(reports),
+               absl::StrCat("--slots=", pages.vcpus())},
+      .user = *user,
+      .inherited_fds = {page.fd(), reports.fd()},
+      .log_path = ""};
   if (direct) {
     spec.argv.push_back("--path=direct-map");
   } else {

@@ -23,7 +23,8 @@ ABSL_FLAG(double, seconds, 1.0, "length of a run");
 ABSL_FLAG(int, runs, 3, "runs of each subject");
 ABSL_FLAG(std::string, backend, "auto", "kvm, threads or auto");
 ABSL_FLAG(bool, with_daemons, false, "start agent, lockhostd and guest agents beside the VM");
-ABSL_FLAG(std::string, agent_socket, "", "use the agent that listens here: table and reports alone");
+ABSL_FLAG(std::string, agent_socket, "",
+          "use the agent that listens here: table and reports alone");
 ABSL_FLAG(bool, own_lease, false, "hold the direct page's lease without a guest agent");
 
 namespace lockhost::lab {

@@ -31,9 +31,9 @@ struct RunSpec {
 // Sums over the vCPUs of one run. Times in ns.
 struct RunResult {
   double seconds = 0;
-  std::vector<uint64_t> acquisitions;  // of each vCPU, within `seconds`
-  uint64_t exclusion_errors = 0;       // 0, or the lock is broken
-  ThreadUsage usage;                   // of the vCPU threads
+  std::vector<uint64_t> acquisitions;               // of each vCPU, within `seconds`
+  uint64_t exclusion_errors = 0;                    // 0, or the lock is broken
+  ThreadUsage usage;                                // of the vCPU threads
   std::optional<uint64_t> lock_holder_preemptions;  // none without a table
 
   uint64_t spins = 0, spin_ns = 0, wasted_spin_ns = 0;

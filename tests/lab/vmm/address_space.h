@@ -14,14 +14,7 @@
 
 namespace lockhost::lab {
 
-enum class Region : uint32_t {
-  kRam = 0,
-  kTable,
-  kReports,
-  kQuietReports,
-  kGrpcPage,
-  kDirectLease
-};
+enum class Region : uint32_t { kRam = 0, kTable, kReports, kQuietReports, kGrpcPage, kDirectLease };
 inline constexpr uint32_t kRegions = 6;
 
 // Not thread-safe: changed only while all vCPUs are parked, read by them meanwhile.

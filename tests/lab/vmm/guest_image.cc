@@ -8,7 +8,8 @@ __asm__(
     ".balign 16\n"
     ".globl lockhost_lab_image_begin\n"
     "lockhost_lab_image_begin:\n"
-    ".incbin \"" LOCKHOST_LAB_GUEST_IMAGE "\"\n"
+    ".incbin \"" LOCKHOST_LAB_GUEST_IMAGE
+    "\"\n"
     ".globl lockhost_lab_image_end\n"
     "lockhost_lab_image_end:\n"
     ".popsection\n");

@@ -38,8 +38,8 @@ void GuestMemory::WritePageTables() const {
 
 absl::Status GuestMemory::LoadImage(std::span<const std::byte> image) const {
   if (image.empty() || image.size() > kImageBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("guest image of ", image.size(), " bytes; 1 to ", kImageBytes, " can be loaded"));
+    return absl::InvalidArgumentError(absl::StrCat("guest image of ", image.size(), " bytes; 1 to ",
+                                                   kImageBytes, " can be loaded"));
   }
   std::memcpy(data() + kImageBase, image.data(), image.size());
   return absl::OkStatus();

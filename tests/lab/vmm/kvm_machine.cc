@@ -71,13 +71,12 @@ absl::Status KvmMachine::Boot(std::span<const std::byte> image) {
   if (!ram.ok()) return ram.status();
   PrepareRun();
   for (uint32_t i = 0; i < vcpus_; ++i) {
-    absl::StatusOr<KvmVcpu> vcpu =
-        KvmVcpu::Create(vm_, i,
-                        {.page_table = kPageTables,
-                         .rip = kImageBase,
-                         .rsp = kStacks + (i + 1) * kStackBytes,
-                         .rdi = kRunConfig,
-                         .rsi = i});
+    absl::StatusOr<KvmVcpu> vcpu = KvmVcpu::Create(vm_, i,
+                                                   {.page_table = kPageTables,
+                                                    .rip = kImageBase,
+                                                    .rsp = kStacks + (i + 1) * kStackBytes,
+                                                    .rdi = kRunConfig,
+                                                    .rsi = i});
     if (!vcpu.ok()) return vcpu.status();
     cpus_.push_back(*std::move(vcpu));
   }
@@ -153,7 +152,8 @@ void KvmMachine::CompareClock(uint32_t vcpu, uint64_t guest_tsc, uint64_t before
 absl::StatusOr<std::unique_ptr<Machine>> MakeKvmMachine(uint32_t vcpus,
                                                         std::span<const std::byte> image) {
   if (vcpus == 0 || vcpus > kMaxVcpus) {
-    return absl::InvalidArgumentError(absl::StrCat(vcpus, " vCPUs; 1 to ", kMaxVcpus, " can be had"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(vcpus, " vCPUs; 1 to ", kMaxVcpus, " can be had"));
   }
   absl::StatusOr<KvmVm> vm = KvmVm::Create();
   if (!vm.ok()) return vm.status();

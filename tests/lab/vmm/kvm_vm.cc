@@ -41,7 +41,7 @@ absl::StatusOr<std::vector<kvm_cpuid_entry2>> SupportedCpuid(int kvm) {
 }
 
 // Control register and EFER bits, Intel SDM volume 3, 2.5.
-constexpr uint64_t kCr0 = 0x80050033;  // PG, AM, WP, NE, ET, MP, PE
+constexpr uint64_t kCr0 = 0x80050033;                    // PG, AM, WP, NE, ET, MP, PE
 constexpr uint64_t kCr4 = 1u << 5 | 1u << 9 | 1u << 10;  // PAE, OSFXSR, OSXMMEXCPT
 constexpr uint64_t kEfer = 1u << 8 | 1u << 10;           // LME, LMA
 constexpr uint64_t kRflags = 1u << 1 | 3u << 12;         // always one; IOPL 3
@@ -124,7 +124,8 @@ absl::Status KvmVcpu::SetCpuid(const KvmVm& vm) const {
   CpuidTable table = {};
   table.header.entries = static_cast<uint32_t>(vm.cpuid().size());
   std::memcpy(table.entries, vm.cpuid().data(), vm.cpuid().size() * sizeof(kvm_cpuid_entry2));
-  if (ioctl(fd_.get(), kSetCpuid2, &table) != 0) return absl::ErrnoToStatus(errno, "KVM_SET_CPUID2");
+  if (ioctl(fd_.get(), kSetCpuid2, &table) != 0)
+    return absl::ErrnoToStatus(errno, "KVM_SET_CPUID2");
   return absl::OkStatus();
 }
 
@@ -177,9 +178,8 @@ absl::StatusOr<KvmVcpu::Exit> KvmVcpu::Run() {
     case KVM_EXIT_IO:
       return Exit{.kind = Exit::Kind::kPort, .port = run()->io.port};
     case KVM_EXIT_MMIO:
-      return Exit{.kind = Exit::Kind::kOther,
-                  .reason = KVM_EXIT_MMIO,
-                  .address = run()->mmio.phys_addr};
+      return Exit{
+          .kind = Exit::Kind::kOther, .reason = KVM_EXIT_MMIO, .address = run()->mmio.phys_addr};
     default:
       return Exit{.kind = Exit::Kind::kOther, .reason = run()->exit_reason};
   }

@@ -81,7 +81,8 @@ bool Hypercall(Port port) { return this_machine->Serve(port); }
 
 absl::StatusOr<std::unique_ptr<Machine>> MakeThreadMachine(uint32_t vcpus) {
   if (vcpus == 0 || vcpus > kMaxVcpus) {
-    return absl::InvalidArgumentError(absl::StrCat(vcpus, " vCPUs; 1 to ", kMaxVcpus, " can be had"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(vcpus, " vCPUs; 1 to ", kMaxVcpus, " can be had"));
   }
   absl::StatusOr<GuestMemory> memory = GuestMemory::Create();
   if (!memory.ok()) return memory.status();
