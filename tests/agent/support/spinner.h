@@ -17,10 +17,7 @@ namespace lockhost::agent {
 class Spinner {
  public:
   // Bound to the first CPU: see TinyVm. The name has at most 15 characters.
-  explicit Spinner(const std::string& name)
-      : thread_([this, name] { Run(name); }) {
-    tid_.wait(0);
-  }
+  explicit Spinner(const std::string& name) : thread_([this, name] { Run(name); }) { tid_.wait(0); }
   ~Spinner() {
     stop_ = true;
     Sleep(false);
