@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/metrics/metrics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <prometheus/text_serializer.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+
+#include "tests/agent/support/temp_dir.h"
+#include "tests/server/table_fixture.h"
+
+namespace lockhost::server {
+namespace {
+
+using testing::HasSubstr;
+
+class MetricsTest : public testing::Test {
+ protected:
+  std::string Scrape() { return prometheus::TextSerializer().Serialize(metrics_.Collect()); }
+
+  VmDirectory directory_;
+  PublisherStats stats_;
+  Metrics metrics_{"1.2.3", &directory_, &stats_};
+};
+
+// What Prometheus' own linter says; empty when it has nothing to say.
+std::string PromtoolFindings(const std::string& text) {
+  agent::TempDir directory;
+  std::ofstream(directory.path() + "/scrape") << text;
+  const std::string command = "promtool check metrics < " + directory.path() + "/scrape 2>&1";
+  FILE* pipe = popen(command.c_str(), "re");
+  std::string output;
+  char chunk[256];
+  while (fgets(chunk, sizeof(chunk), pipe) != nullptr) output += chunk;
+  const int status = pclose(pipe);
+  return WEXITSTATUS(status) == 0 && output.empty() ? "" : output + "(non-zero exit)";
+}
+
+bool HavePromtool() { return std::system("command -v promtool >/dev/null 2>&1") == 0; }
+
+TEST_F(MetricsTest, AFreshServerAlreadyHasItsSeries) {
+  const std::string text = Scrape();
+  EXPECT_THAT(text, HasSubstr("lockhost_build_info{version=\"1.2.3\"} 1"));
+  EXPECT_THAT(text, HasSubstr("lockhost_agent_connected 0"));
+  EXPECT_THAT(text, HasSubstr("lockhost_source_up{source=\"bpf\"} 0"));
+  EXPECT_THAT(text, HasSubstr("lockhost_vms 0"));
+  EXPECT_THAT(text, HasSubstr("lockhost_hint_events_total 0"));
+  EXPECT_THAT(text, HasSubstr("lockhost_hint_delivery_seconds_count 0"));
+}
+
+TEST_F(MetricsTest, SumsUpTablesAtTheScrape) {
+  TestTable table;
+  table.Set(0, LOCKHOST_RUN_STATE_RUNNING);
+  table.Set(1, LOCKHOST_RUN_STATE_PREEMPTED);
+  table.Set(2, LOCKHOST_RUN_STATE_PREEMPTED);
+  table.table->SetStealNs(1, 1'500'000'000);
+  directory_.SetSource({true, agent::SourceKind::kBpf, ""});
+  directory_.Put(MakeRecord(7, 0, table));
+  std::string text = Scrape();
+  EXPECT_THAT(text, HasSubstr("lockhost_source_up{source=\"bpf\"} 1"));
+  EXPECT_THAT(text, HasSubstr("lockhost_vcpus{vm=\"7\",state=\"preempted\"} 2"));
+  EXPECT_THAT(text, HasSubstr("lockhost_vcpus{vm=\"7\",state=\"running\"} 1"));
+  EXPECT_THAT(text, HasSubstr("lockhost_vcpus{vm=\"7\",state=\"exited\"} 0"));
+  EXPECT_THAT(text, HasSubstr("lockhost_steal_seconds_total{vm=\"7\"} 1.5"));
+  table.Set(2, LOCKHOST_RUN_STATE_RUNNING);
+  text = Scrape();
+  EXPECT_THAT(text, HasSubstr("lockhost_vcpus{vm=\"7\",state=\"running\"} 2"));
+}
+
+TEST_F(MetricsTest, TellsOfStreamsReportsAndDelivery) {
+  TestTable table;
+  const auto record = MakeRecord(7, 0, table);
+  directory_.Put(record);
+  record->counters().streams = 2;
+  record->counters().reports_invalid = 3;
+  record->counters().snapshots[2] = 4;
+  stats_.delivery.Observe(30'000);
+  stats_.delivery.Observe(50'000'000);
+  const std::string text = Scrape();
+  EXPECT_THAT(text, HasSubstr("lockhost_streams{vm=\"7\"} 2"));
+  EXPECT_THAT(text, HasSubstr("lockhost_reports_total{vm=\"7\",result=\"invalid\"} 3"));
+  EXPECT_THAT(text, HasSubstr("lockhost_snapshots_sent_total{vm=\"7\",reason=\"resync\"} 4"));
+  EXPECT_THAT(text, HasSubstr("lockhost_hint_delivery_seconds_count 2"));
+  EXPECT_THAT(text, HasSubstr("lockhost_hint_delivery_seconds_bucket{le=\"+Inf\"} 2"));
+}
+
+TEST_F(MetricsTest, PromtoolHasNothingToSay) {
+  if (!HavePromtool()) GTEST_SKIP() << "promtool is not installed";
+  TestTable table;
+  table.Set(0, LOCKHOST_RUN_STATE_RUNNING);
+  directory_.Put(MakeRecord(7, 0, table));
+  directory_.Put(MakeRecord(8, 1, table));
+  EXPECT_EQ(PromtoolFindings(Scrape()), "");
+}
+
+}  // namespace
+}  // namespace lockhost::server

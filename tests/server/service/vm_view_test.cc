@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/service/vm_view.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/server/table_fixture.h"
+
+namespace lockhost::server {
+namespace {
+
+class VmViewTest : public testing::Test {
+ protected:
+  VmViewTest() {
+    directory_.SetSource({true, agent::SourceKind::kProcfs, "no BPF here"});
+    for (uint64_t vm_id = 1; vm_id <= 5; ++vm_id) {
+      directory_.Put(MakeRecord(vm_id * 10, static_cast<uint32_t>(vm_id), table_));
+    }
+  }
+
+  TestTable table_{9};
+  VmDirectory directory_;
+};
+
+TEST_F(VmViewTest, ListsVmsInTheOrderOfTheirIds) {
+  const auto response = ListVms(directory_, {});
+  ASSERT_TRUE(response.ok()) << response.status();
+  ASSERT_EQ(response->vms_size(), 5);
+  EXPECT_EQ(response->vms(0).vm_id(), 10u);
+  EXPECT_EQ(response->vms(4).vm_id(), 50u);
+  EXPECT_EQ(response->vms(0).pid(), 4242);
+  EXPECT_EQ(response->vms(0).vmm(), "test");
+  EXPECT_EQ(response->vms(0).socket_path(), "/run/test.sock");
+  EXPECT_EQ(response->vms(0).generation(), 9u);
+  EXPECT_EQ(response->source(), "procfs");
+  EXPECT_EQ(response->source_reason(), "no BPF here");
+  EXPECT_TRUE(response->next_page_token().empty());
+}
+
+TEST_F(VmViewTest, PagesAreCompleteAndDoNotOverlap) {
+  v1::ListVmsRequest request;
+  request.set_page_size(2);
+  std::vector<uint64_t> seen;
+  for (int page = 0; page < 3; ++page) {
+    const auto response = ListVms(directory_, request);
+    ASSERT_TRUE(response.ok());
+    for (const v1::Vm& vm : response->vms()) seen.push_back(vm.vm_id());
+    EXPECT_EQ(response->next_page_token().empty(), page == 2);
+    request.set_page_token(response->next_page_token());
+  }
+  EXPECT_EQ(seen, (std::vector<uint64_t>{10, 20, 30, 40, 50}));
+}
+
+TEST_F(VmViewTest, APageThatEndsWithTheListHasNoNext) {
+  v1::ListVmsRequest request;
+  request.set_page_size(5);
+  EXPECT_TRUE(ListVms(directory_, request)->next_page_token().empty());
+}
+
+TEST_F(VmViewTest, BadTokensAndAMissingAgentAreSaid) {
+  v1::ListVmsRequest request;
+  request.set_page_token("not a number");
+  EXPECT_TRUE(absl::IsInvalidArgument(ListVms(directory_, request).status()));
+  directory_.SetSource({});
+  EXPECT_TRUE(absl::IsUnavailable(ListVms(directory_, {}).status()));
+}
+
+TEST_F(VmViewTest, DescribesOneVm) {
+  table_.Set(0, LOCKHOST_RUN_STATE_RUNNING, 100);
+  table_.Set(3, LOCKHOST_RUN_STATE_PREEMPTED, 150);
+  const auto response = DescribeVm(directory_, 20, 200);
+  ASSERT_TRUE(response.ok());
+  EXPECT_EQ(response->vm().vm_id(), 20u);
+  ASSERT_EQ(response->vcpus_size(), 2);
+  EXPECT_EQ(response->vcpus(1).vcpu_id(), 3u);
+  EXPECT_EQ(response->vcpus(1).run_state(), v1::RUN_STATE_PREEMPTED);
+  EXPECT_EQ(response->vcpus(1).age_ns(), 50u);
+  EXPECT_TRUE(absl::IsNotFound(DescribeVm(directory_, 21, 200).status()));
+}
+
+TEST(WatchIntervalTest, HasADefaultAndBounds) {
+  v1::WatchVmRequest request;
+  EXPECT_EQ(*WatchIntervalNs(request), kDefaultIntervalNs);
+  request.set_interval_ns(kLeastIntervalNs);
+  EXPECT_EQ(*WatchIntervalNs(request), kLeastIntervalNs);
+  request.set_interval_ns(kLeastIntervalNs - 1);
+  EXPECT_TRUE(absl::IsInvalidArgument(WatchIntervalNs(request).status()));
+  request.set_interval_ns(kMostIntervalNs + 1);
+  EXPECT_TRUE(absl::IsInvalidArgument(WatchIntervalNs(request).status()));
+}
+
+}  // namespace
+}  // namespace lockhost::server
