@@ -12,15 +12,16 @@
 namespace lockhost::lab {
 namespace {
 
+int DigitsAfterPoint(double value) { return value >= 99.5 ? 0 : value >= 9.95 ? 1 : 2; }
+
 std::string ThreeDigits(double value) {
-  if (value >= 99.5) return absl::StrFormat("%.0f", value);
-  return absl::StrFormat(value >= 9.95 ? "%.1f" : "%.2f", value);
+  return absl::StrFormat("%.*f", DigitsAfterPoint(value), value);
 }
 
 // Mean and deviation with the digits that the mean deserves.
 std::string Rate(const MeanAndDeviation& per_second) {
   const double mean = per_second.mean / 1e3;
-  const int digits = mean >= 99.5 ? 0 : mean >= 9.95 ? 1 : 2;
+  const int digits = DigitsAfterPoint(mean);
   return absl::StrFormat("%.*f+-%.*f", digits, mean, digits, per_second.stddev / 1e3);
 }
 
@@ -79,14 +80,14 @@ std::string ShortTime(double ns) {
   size_t unit = 0;
   while (unit + 1 < kUnits.size() && ns >= 999.5 * kUnits[unit].ns) ++unit;
   const double value = ns / kUnits[unit].ns;
-  const bool fraction = unit > 0 && value < 9.95;
-  return absl::StrFormat(fraction ? "%.1f%s" : "%.0f%s", value, kUnits[unit].name);
+  const int digits = unit > 0 && value < 9.95 ? 1 : 0;
+  return absl::StrFormat("%.*f%s", digits, value, kUnits[unit].name);
 }
 
 std::string ShortShare(double share) {
   const double percent = share * 100;
   if (percent == 0) return "0";
-  return absl::StrFormat(percent < 9.95 ? "%.1f%%" : "%.0f%%", percent);
+  return absl::StrFormat("%.*f%%", percent < 9.95 ? 1 : 0, percent);
 }
 
 std::string Wrapped(const std::string& text, size_t columns) {
