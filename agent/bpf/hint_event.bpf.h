@@ -114,12 +114,15 @@ static __always_inline struct lh_displaced *displaced_here(void)
 }
 
 /*
- * A thread that asked for a short slice. lockhost's own daemons do: every hint they
- * deliver displaces a vCPU, often the very one that holds the lock, and were that told in
- * turn, hints would beget hints.
+ * A thread that gives the CPU back soon: a kernel thread, or one that asked for a short
+ * slice. lockhost's own daemons do: every hint they deliver displaces a vCPU, often the
+ * very one that holds the lock, and were that told in turn, hints would beget hints. A
+ * kernel thread that stays for long makes the hint late, not wrong.
  */
 static __always_inline bool is_brief(struct task_struct *task)
 {
+	if (task->flags & PF_KTHREAD)
+		return true;
 	return bpf_core_field_exists(task->se.slice) && task->se.slice <= brief_slice_ns;
 }
 

@@ -80,7 +80,7 @@ struct lh_agent_event {
 	uint32_t reserved;
 };
 
-/* Per-CPU: an awaited vCPU that a thread with a short slice displaced; tid 0: none. */
+/* Per-CPU: an awaited vCPU that a brief thread displaced; tid 0: none. */
 struct lh_displaced {
 	uint64_t vm_id;
 	uint64_t state_word;

@@ -43,6 +43,7 @@ absl::StatusOr<std::unique_ptr<GuestAgent>> GuestAgent::Create(Options options, 
   absl::StatusOr<ReportPage> reports = ReportPage::Open(options.report_page, options.slots);
   if (!reports.ok()) return reports.status();
   options.receiver.slots_elsewhere = options.path == LOCKHOST_PAGE_PATH_DIRECT_MAP;
+  options.host.heartbeats_only = options.receiver.slots_elsewhere;
   return std::unique_ptr<GuestAgent>(new GuestAgent(std::move(options), clock, std::move(observer),
                                                     *std::move(hints), *std::move(reports)));
 }

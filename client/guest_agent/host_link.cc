@@ -150,6 +150,7 @@ absl::Status HostLink::ReadStream(Connection* connection) {
   request.add_capabilities(v1::CAPABILITY_REPORT_WORD);
   request.add_capabilities(v1::CAPABILITY_AWAITED_VCPUS);
   request.set_agent_version(options_.agent_version);
+  request.set_heartbeats_only(options_.heartbeats_only);
   const auto reader = connection->stub->WatchHints(&connection->watch, request);
   v1::WatchHintsResponse message;  // reused: reading allocates nothing once it has grown
   bool first = true;

@@ -26,6 +26,7 @@ class HostLink {
   struct Options {
     std::string target;  // gRPC target, e.g. "unix:/run/lockhost/vm/7.sock"
     std::string agent_version;
+    bool heartbeats_only = false;  // the slots are read elsewhere
     Backoff::Limits backoff;
     uint64_t seed = 0;  // of the backoff's jitter
   };

@@ -21,6 +21,8 @@ class HintSink {
 
   // Not OK: the call broke a rule before it became a stream, and ends with this status.
   virtual absl::Status admission() const { return absl::OkStatus(); }
+  // Whether the guest wants deltas; otherwise the lease alone.
+  virtual bool wants_deltas() const { return true; }
   // As of the last HintTransport::Poll().
   virtual State state() const = 0;
   // REQUIRES: kReady. The message may be changed as soon as this returns.

@@ -142,7 +142,8 @@ void PublisherCore::FlushVm(Vm& vm, uint64_t now_ns) {
 bool PublisherCore::WriteNext(Vm& vm, Stream& stream, uint64_t now_ns) {
   VmCounters& counters = vm.record->counters();
   const Subscription::View view{*vm.table, GuestGeneration(*vm.table, options_.instance), vm.vcpu_end};
-  switch (stream.subscription.Next(view, vm.demand.active(now_ns), now_ns, &message_)) {
+  const bool deltas = vm.demand.active(now_ns) && stream.sink->wants_deltas();
+  switch (stream.subscription.Next(view, deltas, now_ns, &message_)) {
     case Subscription::Message::kNone:
       return false;
     case Subscription::Message::kSnapshot:

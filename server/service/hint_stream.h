@@ -51,6 +51,7 @@ class HintStream final : public HintSink, public CallTag {
   void Proceed(bool ok) override;
 
   absl::Status admission() const override { return admission_; }
+  bool wants_deltas() const override { return !request_.heartbeats_only(); }
   State state() const override;
   void Write(const v1::WatchHintsResponse& message) override;
   void End(const absl::Status& status) override;

@@ -4,6 +4,7 @@
 #ifndef LOCKHOST_TESTS_SERVER_PUBLISHER_FAKE_SINK_H_
 #define LOCKHOST_TESTS_SERVER_PUBLISHER_FAKE_SINK_H_
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -16,6 +17,8 @@ namespace lockhost::server {
 // What one stream has been told; outlives the sink. Thread-safe.
 class FakeGuest {
  public:
+  std::atomic<bool> wants_deltas = true;
+
   // A guest that does not read: the next message stays under way.
   void set_reads(bool reads) {
     const std::lock_guard lock(mutex_);
@@ -61,6 +64,7 @@ class FakeSink : public HintSink {
       : guest_(std::move(guest)), admission_(std::move(admission)) {}
 
   absl::Status admission() const override { return admission_; }
+  bool wants_deltas() const override { return guest_->wants_deltas; }
   State state() const override {
     const std::lock_guard lock(guest_->mutex_);
     const bool through = guest_->reads_ || guest_->aborted_;

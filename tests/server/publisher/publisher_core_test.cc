@@ -104,6 +104,15 @@ TEST_F(PublisherCoreTest, AnEventUnderDemandBecomesADelta) {
   EXPECT_EQ(stats_.delivery.counts[2], 1u);
 }
 
+TEST_F(PublisherCoreTest, AStreamThatReadsTheSlotsElsewhereGetsNoDeltas) {
+  const auto guest = Serve();
+  guest->wants_deltas = false;
+  ShowDemand();
+  table_.Set(0, LOCKHOST_RUN_STATE_PREEMPTED);
+  Event(0, now_);
+  EXPECT_EQ(guest->count(), 1u) << "the snapshot alone";
+}
+
 TEST_F(PublisherCoreTest, ManyEventsAtOnceAreOneMessage) {
   const auto guest = Serve();
   ShowDemand();
