@@ -148,9 +148,10 @@ void Wire::Accept(const Entry& entry) {
   const std::lock_guard lock(mutex_);
   if (entry.ending) return;
   for (int fd = entry.server->Accept(); fd >= 0; fd = entry.server->Accept()) {
-    // Closing it, which gRPC does, takes it out of the set. Failing here means no more
-    // than waiting for the next reason to look.
-    Watch(fd, EPOLLIN).IgnoreError();
+    // Closing it, which gRPC does, takes it out of the set. Edge-triggered, because gRPC may
+    // keep a socket that was hung up for a while: that must wake us once, not all the time.
+    // Failing here means no more than waiting for the next reason to look.
+    Watch(fd, EPOLLIN | EPOLLET).IgnoreError();
   }
 }
 
