@@ -137,9 +137,12 @@ void HostLink::ReadUntilStopped() {
       connection_ = nullptr;
       if (stop_) return;
     }
-    if (DecideAfterStream(why.code()) == AfterStream::kStop) return observer_.on_stopped(why);
+    if (DecideAfterStream(why.code()) == AfterStream::kStop) {
+      if (observer_.on_stopped) observer_.on_stopped(why);
+      return;
+    }
     const uint64_t delay_ns = backoff_.NextDelayNs();
-    observer_.on_lost(why, delay_ns);
+    if (observer_.on_lost) observer_.on_lost(why, delay_ns);
     if (!WaitBeforeRetry(delay_ns)) return;
   }
 }
@@ -162,7 +165,7 @@ absl::Status HostLink::ReadStream(Connection* connection) {
     }
     if (std::exchange(first, false)) {
       backoff_.Reset();
-      observer_.on_connected();
+      if (observer_.on_connected) observer_.on_connected();
     }
   }
   return ToAbsl(reader->Finish());

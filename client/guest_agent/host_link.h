@@ -30,7 +30,7 @@ class HostLink {
     Backoff::Limits backoff;
     uint64_t seed = 0;  // of the backoff's jitter
   };
-  // Told by the reading thread; must not block. `retry_in_ns`: only after a loss.
+  // Told by the reading thread, where set; must not block.
   struct Observer {
     std::function<void()> on_connected;
     std::function<void(const absl::Status& why, uint64_t retry_in_ns)> on_lost;

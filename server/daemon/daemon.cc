@@ -40,7 +40,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options, Clock clo
   absl::Status made = MakeDirectory(daemon->options_.run_dir);
   if (made.ok()) made = MakeDirectory(absl::StrCat(daemon->options_.run_dir, "/vm"));
   if (!made.ok()) return made;
-  absl::StatusOr<std::unique_ptr<Wire>> wire = Wire::Start(clock);
+  absl::StatusOr<std::unique_ptr<Wire>> wire = Wire::Start(clock, daemon->options_.wire_look_ns);
   if (!wire.ok()) return wire.status();
   daemon->wire_ = *std::move(wire);
   daemon->queue_ = std::make_unique<HintQueue>(daemon->wire_.get());

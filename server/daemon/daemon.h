@@ -34,6 +34,7 @@ class Daemon : private AgentListener {
     PublisherCore::Options publisher;
     VmServer::Options vm;
     uint64_t drain_ns = 2'000'000'000;
+    uint64_t wire_look_ns = UINT64_MAX;  // see Wire::Start
   };
   // Worth a line in the log. Called by the thread that runs the daemon.
   struct Observer {

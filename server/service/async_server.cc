@@ -62,6 +62,16 @@ int AsyncServer::Accept() {
   return fd;
 }
 
+void AsyncServer::Look() {
+  if (!closed_) health_->Look();
+}
+
+void AsyncServer::Close() {
+  closed_ = true;
+  health_->Close();
+  queue_->Shutdown();
+}
+
 void AsyncServer::StopServing() {
   health_->StopServing();
   wire_->Wake();
@@ -72,7 +82,6 @@ void AsyncServer::Shutdown(int grace_ms) {
   StopServing();
   wire_->StopAccepting(this);
   server_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(grace_ms));
-  queue_->Shutdown();
   wire_->Remove(this);
   server_.reset();
   listener_.reset();

@@ -48,6 +48,8 @@ class AsyncServer : private WireServer {
 
   grpc::ServerCompletionQueue* queue() override { return queue_.get(); }
   Wire* wire() { return wire_; }
+  // For calls, on the wire's thread: no operation may be begun any more.
+  bool closed() const { return closed_; }
 
   // Health answers NOT_SERVING from now on. Thread-safe.
   void StopServing();
@@ -60,9 +62,11 @@ class AsyncServer : private WireServer {
  private:
   int listener_fd() const override { return listener_->fd(); }
   int Accept() override;
-  void Look() override { health_->Look(); }
+  void Look() override;
+  void Close() override;
 
   Wire* const wire_;
+  bool closed_ = false;  // the wire's thread's
   std::optional<UnixListener> listener_;
   grpc::AsyncGenericService unknown_methods_;
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;

@@ -59,9 +59,13 @@ class HealthService::Call final : public CallTag {
   }
 
   void Proceed(bool ok) override {
-    switch (std::exchange(step_, Step::kIdle)) {
+    const Step step = std::exchange(step_, Step::kIdle);
+    // Of a call that was not accepted the end is not told.
+    if (step == Step::kAccepting && (!ok || health_->closed_)) return delete this;
+    if (health_->closed_) return End();
+    switch (step) {
       case Step::kAccepting:
-        return ok ? Accepted() : delete this;
+        return Accepted();
       case Step::kReading:
         return ok ? Answer(ParseHealthCheckRequest(Bytes(request_)))
                   : Finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "no request"));
@@ -69,11 +73,8 @@ class HealthService::Call final : public CallTag {
         return ok ? Watch() : Finish(grpc::Status::CANCELLED);
       case Step::kIdle:
       case Step::kFinishing:
-        step_ = Step::kFinished;
-        if (over_.here) delete this;
-        return;
       case Step::kFinished:
-        return;
+        return End();
     }
   }
 
@@ -89,8 +90,8 @@ class HealthService::Call final : public CallTag {
     explicit Over(Call* call) : call(call) {}
     void Proceed(bool) override {
       here = true;
+      if (call->step_ == Step::kFinished) return delete call;
       if (call->step_ == Step::kIdle) call->Finish(grpc::Status::CANCELLED);
-      if (call->step_ == Step::kFinished) delete call;
     }
     Call* const call;
     bool here = false;
@@ -141,8 +142,14 @@ class HealthService::Call final : public CallTag {
   }
 
   void Finish(const grpc::Status& status) {
+    if (health_->closed_) return End();
     step_ = Step::kFinishing;
     stream_.Finish(status, tag());
+  }
+
+  void End() {
+    step_ = Step::kFinished;
+    if (over_.here) delete this;
   }
 
   HealthService* const health_;

@@ -32,6 +32,8 @@ class HealthService {
   // All answer NOT_SERVING from now on; who watches is told at the next Look().
   void StopServing() { serving_ = false; }
   void Look();
+  // No operation is begun any more.
+  void Close() { closed_ = true; }
 
  private:
   class Call;
@@ -44,6 +46,7 @@ class HealthService {
   grpc::ServerCompletionQueue* const queue_;
   const std::string service_name_;
   std::atomic<bool> serving_{true};
+  bool closed_ = false;
   bool told_serving_ = true;  // the queue's thread's, as is all below
   std::set<Call*> watching_;
 };

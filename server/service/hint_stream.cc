@@ -21,6 +21,7 @@ HintQueue::~HintQueue() {
 void HintQueue::Poll(bool sweep) {
   void* tag;
   bool ok;
+  const std::lock_guard inside(wire_->inside_grpc());
   while (sweep || writing_ > 0) {
     if (queue_.AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_REALTIME)) !=
         grpc::CompletionQueue::GOT_EVENT) {
@@ -45,7 +46,7 @@ HintStream::~HintStream() {
 void HintStream::Proceed(bool ok) {
   switch (std::exchange(step_, Step::kNone)) {
     case Step::kAccepting:
-      return ok ? Accepted() : delete this;
+      return ok && !server_->closed() ? Accepted() : delete this;
     case Step::kWriting:
       --queue_->writing_;
       failed_ |= !ok;
@@ -78,6 +79,7 @@ HintSink::State HintStream::state() const {
 }
 
 void HintStream::Write(const v1::WatchHintsResponse& message) {
+  const std::lock_guard inside(queue_->wire_->inside_grpc());
   step_ = Step::kWriting;
   ++queue_->writing_;
   writer_.Write(message, tag());
@@ -89,6 +91,7 @@ void HintStream::End(const absl::Status& status) {
 }
 
 void HintStream::Finish(const absl::Status& status) {
+  const std::lock_guard inside(queue_->wire_->inside_grpc());
   step_ = Step::kFinishing;
   writer_.Finish(ToGrpc(status), tag());
 }

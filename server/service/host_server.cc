@@ -15,7 +15,7 @@ class HostServer::ListCall final : public CallTag {
   }
 
   void Proceed(bool ok) override {
-    if (!ok || std::exchange(answered_, true)) return delete this;
+    if (!ok || server_->server_.closed() || std::exchange(answered_, true)) return delete this;
     new ListCall(server_);
     const absl::StatusOr<v1::ListVmsResponse> response = ListVms(*server_->directory_, request_);
     if (response.ok()) {
@@ -44,17 +44,17 @@ class HostServer::WatchCall final : public CallTag {
   }
 
   void Proceed(bool ok) override {
+    const bool closed = server_->server_.closed();
     switch (step_) {
       case Step::kAccepting:
-        return ok ? Accepted() : delete this;
+        return ok && !closed ? Accepted() : delete this;
       case Step::kSleeping:
-        return over_.here ? Finish(absl::CancelledError()) : Write();
+        return over_.here || closed ? Finish(absl::CancelledError()) : Write();
       case Step::kWriting:
         return ok && !over_.here ? Sleep() : Finish(absl::CancelledError());
       case Step::kFinishing:
       case Step::kFinished:
-        step_ = Step::kFinished;
-        if (over_.here) delete this;
+        return End();
     }
   }
 
@@ -65,8 +65,8 @@ class HostServer::WatchCall final : public CallTag {
     explicit Over(WatchCall* call) : call(call) {}
     void Proceed(bool) override {
       here = true;
+      if (call->step_ == Step::kFinished) return delete call;
       if (call->step_ == Step::kSleeping) call->server_->server_.wire()->Cancel(call);
-      if (call->step_ == Step::kFinished) delete call;
     }
     WatchCall* const call;
     bool here = false;
@@ -104,8 +104,14 @@ class HostServer::WatchCall final : public CallTag {
   }
 
   void Finish(const absl::Status& status) {
+    if (server_->server_.closed()) return End();
     step_ = Step::kFinishing;
     writer_.Finish(ToGrpc(status), tag());
+  }
+
+  void End() {
+    step_ = Step::kFinished;
+    if (over_.here) delete this;
   }
 
   HostServer* const server_;

@@ -26,6 +26,7 @@ ReportCall::~ReportCall() {
 }
 
 void ReportCall::Proceed(bool ok) {
+  if (server_->closed()) return delete this;
   switch (step_) {
     case Step::kAccepting:
       return ok ? Accepted() : delete this;

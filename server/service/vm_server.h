@@ -40,6 +40,7 @@ class VmServer {
   // For the calls.
   v1::HintService::AsyncService* service() { return &service_; }
   grpc::ServerCompletionQueue* queue() { return server_.queue(); }
+  bool closed() const { return server_.closed(); }
   HintQueue* hint_queue() { return hint_queue_; }
   Publisher* publisher() { return publisher_; }
   const std::shared_ptr<VmRecord>& record() const { return record_; }

@@ -11,6 +11,8 @@
 #include <ctime>
 #include <utility>
 
+#include "common/scheduling.h"
+
 namespace lockhost::server {
 namespace {
 
@@ -30,12 +32,12 @@ timespec ToTimespec(uint64_t ns) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Wire>> Wire::Start(Clock clock) {
+absl::StatusOr<std::unique_ptr<Wire>> Wire::Start(Clock clock, uint64_t look_ns) {
   UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll.valid()) return absl::ErrnoToStatus(errno, "epoll_create1");
   UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake.valid()) return absl::ErrnoToStatus(errno, "eventfd");
-  std::unique_ptr<Wire> wire(new Wire(clock, std::move(epoll), std::move(wake)));
+  std::unique_ptr<Wire> wire(new Wire(clock, look_ns, std::move(epoll), std::move(wake)));
   // Edge-triggered: each write wakes once, and nobody needs to read the counter.
   if (absl::Status watched = wire->Watch(wire->wake_.get(), EPOLLIN | EPOLLET); !watched.ok()) {
     return watched;
@@ -44,8 +46,8 @@ absl::StatusOr<std::unique_ptr<Wire>> Wire::Start(Clock clock) {
   return wire;
 }
 
-Wire::Wire(Clock clock, UniqueFd epoll, UniqueFd wake)
-    : clock_(clock), epoll_(std::move(epoll)), wake_(std::move(wake)) {}
+Wire::Wire(Clock clock, uint64_t look_ns, UniqueFd epoll, UniqueFd wake)
+    : clock_(clock), look_ns_(look_ns), epoll_(std::move(epoll)), wake_(std::move(wake)) {}
 
 Wire::~Wire() {
   {
@@ -86,6 +88,7 @@ void Wire::Remove(WireServer* server) {
   });
   if (found == entries_.end()) return;
   const std::shared_ptr<Entry> entry = *found;
+  entry->close = true;
   emptied_.wait(lock, [&entry] { return entry->empty; });
   std::erase(entries_, entry);
   hurry_ = std::any_of(entries_.begin(), entries_.end(),
@@ -105,6 +108,8 @@ void Wire::Cancel(CallTag* tag) {
 }
 
 void Wire::Run() {
+  // While it is inside gRPC the publisher waits for it.
+  RequestShortSlice().IgnoreError();
   for (;;) {
     Sleep();
     {
@@ -123,6 +128,7 @@ void Wire::Sleep() {
   const uint64_t now_ns = clock_.now_ns();
   uint64_t until_ns = timers_.empty() ? kNever : timers_.begin()->first;
   if (glow_ns_ != 0) until_ns = std::min(until_ns, now_ns + glow_ns_);
+  if (look_ns_ != kNever) until_ns = std::min(until_ns, now_ns + look_ns_);
   {
     const std::lock_guard lock(mutex_);
     if (hurry_) until_ns = now_ns;
@@ -144,10 +150,11 @@ bool Wire::AcceptAndLook() {
   return moved;
 }
 
-void Wire::Accept(const Entry& entry) {
+void Wire::AcceptOrClose(Entry* entry) {
   const std::lock_guard lock(mutex_);
-  if (entry.ending) return;
-  for (int fd = entry.server->Accept(); fd >= 0; fd = entry.server->Accept()) {
+  if (entry->close && !std::exchange(entry->closed, true)) entry->server->Close();
+  if (entry->ending) return;
+  for (int fd = entry->server->Accept(); fd >= 0; fd = entry->server->Accept()) {
     // Closing it, which gRPC does, takes it out of the set. Edge-triggered, because gRPC may
     // keep a socket that was hung up for a while: that must wake us once, not all the time.
     // Failing here means no more than waiting for the next reason to look.
@@ -156,12 +163,13 @@ void Wire::Accept(const Entry& entry) {
 }
 
 bool Wire::LookAt(Entry* entry) {
-  Accept(*entry);
+  AcceptOrClose(entry);
   void* tag = nullptr;
   bool ok = false;
   bool moved = false;
   auto got = grpc::CompletionQueue::GOT_EVENT;
   while (!entry->empty) {
+    const std::lock_guard inside(inside_grpc_);
     got = entry->server->queue()->AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_REALTIME));
     if (got != grpc::CompletionQueue::GOT_EVENT) break;
     static_cast<CallTag*>(tag)->Proceed(ok);

@@ -29,6 +29,8 @@ class WireServer {
   virtual int Accept() = 0;
   // Whatever else there is to do; called after each look at the queue.
   virtual void Look() = 0;
+  // Shuts the queue down. From then on no call may begin an operation: gRPC would abort.
+  virtual void Close() = 0;
 
  protected:
   ~WireServer() = default;
@@ -48,7 +50,10 @@ class Wire {
  public:
   static constexpr uint64_t kPaceNs = 5'000'000;
 
-  static absl::StatusOr<std::unique_ptr<Wire>> Start(Clock clock);
+  // `look_ns`: looks at least this often, UINT64_MAX for no such bound. Needed only where
+  // other threads of the process sleep in gRPC (clients, in tests): they read for us, and
+  // then no socket tells.
+  static absl::StatusOr<std::unique_ptr<Wire>> Start(Clock clock, uint64_t look_ns);
   // REQUIRES: every server was removed.
   ~Wire();
   Wire(const Wire&) = delete;
@@ -59,10 +64,17 @@ class Wire {
   // No more connections; afterwards the queue is looked at all the time, so that what is
   // open can end.
   void StopAccepting(WireServer* server);
-  // Waits until the queue, which was shut down, is empty.
+  // Has it closed, and waits until its queue is empty. REQUIRES: its grpc::Server was shut
+  // down.
   void Remove(WireServer* server);
   // Something has changed that no socket tells of.
   void Wake();
+
+  // Whoever calls gRPC on a connection of these servers holds it, so that no two threads
+  // ever meet inside: gRPC would hand the loser's work to a thread of its own, which
+  // on a full host comes to run some milliseconds later. Recursive, because a call that
+  // proceeds starts the next operation.
+  std::recursive_mutex& inside_grpc() { return inside_grpc_; }
 
   // For calls, in Proceed(): proceeds `tag` with ok = true at that time, or with false
   // when it is cancelled.
@@ -74,22 +86,26 @@ class Wire {
   struct Entry {
     WireServer* server;
     bool ending = false;  // guarded by mutex_
+    bool close = false;   // guarded by mutex_
+    bool closed = false;  // the thread's
     bool empty = false;   // guarded by mutex_, written by the thread: shut down and drained
   };
 
-  Wire(Clock clock, UniqueFd epoll, UniqueFd wake);
+  Wire(Clock clock, uint64_t look_ns, UniqueFd epoll, UniqueFd wake);
   absl::Status Watch(int fd, uint32_t events);
   void Run();
   void Sleep();
   bool AcceptAndLook();
-  void Accept(const Entry& entry);
+  void AcceptOrClose(Entry* entry);
   bool LookAt(Entry* entry);
   void RunTimers();
   std::vector<std::shared_ptr<Entry>> Entries();
 
   const Clock clock_;
+  const uint64_t look_ns_;
   const UniqueFd epoll_;
   const UniqueFd wake_;
+  std::recursive_mutex inside_grpc_;
   std::mutex mutex_;
   std::condition_variable emptied_;
   std::vector<std::shared_ptr<Entry>> entries_;  // guarded by mutex_
