@@ -95,17 +95,6 @@ static __always_inline bool send_event(const struct lh_displaced *vcpu, uint64_t
 	return true;
 }
 
-/* Forced: with records lying unread the ring would not wake by itself. */
-static __always_inline bool wake_for(struct lh_vm *vm, const struct lh_displaced *vcpu,
-                                     uint64_t now)
-{
-	if (!pay_for_events(vm, now)) {
-		count(LH_EVENTS_SUPPRESSED);
-		return false;
-	}
-	return send_event(vcpu, now, BPF_RB_FORCE_WAKEUP);
-}
-
 static __always_inline struct lh_displaced *displaced_here(void)
 {
 	uint32_t only = 0;
@@ -126,7 +115,10 @@ static __always_inline bool is_brief(struct task_struct *task)
 	return bpf_core_field_exists(task->se.slice) && task->se.slice <= brief_slice_ns;
 }
 
-/* Tells that an awaited vCPU does not run: at once, or when it does not come back soon. */
+/*
+ * Tells that an awaited vCPU does not run: at once, or when it does not come back soon. The
+ * wake-up is forced: with records lying unread the ring would not wake by itself.
+ */
 static __always_inline void tell_stopped(struct lh_binding *binding, struct lh_vm *vm,
                                          struct task_struct *prev, struct task_struct *next,
                                          uint64_t report, uint64_t report_word, uint64_t state_word,
@@ -144,18 +136,22 @@ static __always_inline void tell_stopped(struct lh_binding *binding, struct lh_v
 
 	if (!wish || !is_awaited(wish, report, report_word, binding->vcpu_id))
 		return;
+	if (!pay_for_events(vm, now)) {
+		count(LH_EVENTS_SUPPRESSED);
+		return;
+	}
 	here = displaced_here();
 	if (here && lockhost_state_of(state_word) == LOCKHOST_RUN_STATE_PREEMPTED &&
 	    is_brief(next)) {
 		*here = vcpu;
 		binding->announced = 1;
-	} else if (wake_for(vm, &vcpu, now)) {
+	} else if (send_event(&vcpu, now, BPF_RB_FORCE_WAKEUP)) {
 		binding->announced = 1;
 	}
 }
 
 /*
- * After a thread with a short slice: true if the displaced vCPU is next, as it mostly is,
+ * After a brief thread: true if the displaced vCPU is next, as it mostly is,
  * and there is nothing to tell. Otherwise it lost its CPU in earnest and that is told now,
  * unless it has gone on elsewhere.
  */
@@ -163,8 +159,6 @@ static __always_inline bool settle_displaced(struct task_struct *next)
 {
 	struct lh_displaced *here = displaced_here();
 	struct lockhost_hint_slot *slot;
-	struct lh_vm *vm;
-	uint64_t now;
 
 	if (!here || !here->tid)
 		return false;
@@ -177,11 +171,8 @@ static __always_inline bool settle_displaced(struct task_struct *next)
 		return false;
 	here->tid = 0;
 	slot = table_entry(here->vm_index, 1 + here->vcpu_id);
-	vm = bpf_map_lookup_elem(&vms, &here->vm_index);
-	if (!slot || !vm || vm->vm_id != here->vm_id || slot->state_word != here->state_word)
-		return false;
-	now = bpf_ktime_get_ns();
-	wake_for(vm, here, now);
+	if (slot && slot->state_word == here->state_word)
+		send_event(here, bpf_ktime_get_ns(), BPF_RB_FORCE_WAKEUP);
 	return false;
 }
 

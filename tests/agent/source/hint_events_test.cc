@@ -5,12 +5,18 @@
 #include <bpf/libbpf.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdio>
+#include <ctime>
+#include <thread>
 #include <vector>
 
 #include "client/page/report_page.h"
 #include "common/clock.h"
+#include "common/scheduling.h"
 #include "tests/agent/support/agent_runner.h"
 #include "tests/agent/support/cpus.h"
 #include "tests/agent/support/eventually.h"
@@ -105,8 +111,13 @@ class HintEventsTest : public testing::Test {
 
   // Both vCPUs on CPU 0, so that they preempt each other all the time.
   void Run() {
-    vm_->StartThread(0);
     vm_->StartThread(1);
+    RunFirst();
+    for (const uint32_t vcpu : {0u, 1u}) AwaitPreemptions(vcpu, 3);
+  }
+
+  void RunFirst() {
+    vm_->StartThread(0);
     ASSERT_TRUE(Eventually([&] {
       auto event = client_->Await(kPatience);
       auto* vm = event.ok() ? std::get_if<VmEvent>(&*event) : nullptr;
@@ -114,7 +125,6 @@ class HintEventsTest : public testing::Test {
       seen_ = {vm->message, *TableReader::Attach(vm->table.get())};
       return true;
     }));
-    for (const uint32_t vcpu : {0u, 1u}) AwaitPreemptions(vcpu, 3);
   }
 
   void AwaitPreemptions(uint32_t vcpu, uint64_t more) {
@@ -307,6 +317,54 @@ TEST_F(HintEventsTest, RunningAgainNeedNotWakeTheConsumer) {
       return lockhost_state_of(event.state_word) != LOCKHOST_RUN_STATE_RUNNING;
     }));
   }
+}
+
+// Preempts whatever runs on CPU 0 a thousand times a second, each time for a moment.
+class BriefThread {
+ public:
+  BriefThread() : thread_([this] { Run(); }) {}
+  ~BriefThread() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  void Run() {
+    BindToCpu(0);
+    EXPECT_TRUE(RequestShortSlice().ok());
+    const timespec pause = {0, 1'000'000};
+    while (!stop_) nanosleep(&pause, nullptr);
+  }
+
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
+
+TEST_F(HintEventsTest, ABriefDisplacementIsNotTold) {
+  utsname kernel;
+  int major = 0;
+  int minor = 0;
+  ASSERT_EQ(uname(&kernel), 0);
+  ASSERT_EQ(sscanf(kernel.release, "%d.%d", &major, &minor), 2);
+  if (major < 6 || (major == 6 && minor < 12)) GTEST_SKIP() << "no slices of one's own before 6.12";
+  RunFirst();
+  SetReportRegion(4);
+  page_.slots[0].report_word = kHeld;
+  page_.slots[0].awaited = 1;
+  BriefThread brief;
+  AwaitPreemptions(0, 3);
+  consumer_->Take();
+  consumer_->Demand(seen_.message, 60 * kNsPerSecond);
+  const uint64_t before = seen_.table->Read(0).preemptions;
+  AwaitPreemptions(0, 200);
+  const uint64_t preemptions = seen_.table->Read(0).preemptions - before;
+  const std::vector<HintEvent> events = consumer_->Take();
+  const auto stops =
+      static_cast<uint64_t>(std::count_if(events.begin(), events.end(), [](const HintEvent& event) {
+        return lockhost_state_of(event.state_word) != LOCKHOST_RUN_STATE_RUNNING;
+      }));
+  // Other work of this machine may take CPU 0 in earnest, and that is told.
+  EXPECT_LT(stops, preemptions / 2);
 }
 
 TEST_F(HintEventsTest, HostileGuestIsHeldToItsBudget) {
