@@ -62,6 +62,7 @@ class AsyncServer : private WireServer {
  private:
   int listener_fd() const override { return listener_->fd(); }
   int Accept() override;
+  size_t connections() const override { return listener_->connections(); }
   void Look() override;
   void Close() override;
 

@@ -30,6 +30,8 @@ class UnixListener {
   // The next connection, non-blocking; -1 when there is none. It belongs to the caller,
   // and counts until it is closed. Connections above the bound are closed at once.
   int Accept();
+  // Those that were accepted and not yet seen to be closed.
+  size_t connections() const { return open_.size(); }
   uint64_t refused() const { return refused_; }
 
  private:

@@ -19,8 +19,8 @@ namespace {
 constexpr uint64_t kNsPerSecond = 1'000'000'000;
 constexpr uint64_t kNever = UINT64_MAX;
 constexpr int kEventsAtOnce = 64;
-// gRPC handles one socket at each look; a look after this many is the next wake-up's.
-constexpr int kLooksAtOnce = 64;
+// So that one busy guest cannot keep the thread; what is left is the next wake-up's.
+constexpr int kMostLooks = 64;
 // After calls have moved: an answer that did not fit into its socket goes on when gRPC
 // looks again, and nothing wakes us when the peer has made room.
 constexpr uint64_t kFirstGlowNs = 10'000'000;
@@ -141,13 +141,27 @@ void Wire::Sleep() {
 
 // Until no socket has anything to read, or for long enough. True if a call has moved.
 bool Wire::AcceptAndLook() {
+  const std::vector<std::shared_ptr<Entry>> entries = Entries();
   bool moved = false;
-  for (int look = 0; look < kLooksAtOnce; ++look) {
-    for (const std::shared_ptr<Entry>& entry : Entries()) moved |= LookAt(entry.get());
+  int least = 1;
+  for (int look = 0; look < kMostLooks; ++look) {
+    for (const std::shared_ptr<Entry>& entry : entries) moved |= LookAt(entry.get());
+    least = std::max(least, LeastLooks(entries));
     epoll_event events[kEventsAtOnce];
-    if (epoll_wait(epoll_.get(), events, kEventsAtOnce, 0) <= 0) break;
+    const bool more = epoll_wait(epoll_.get(), events, kEventsAtOnce, 0) > 0;
+    if (look + 1 >= least && !more) break;
   }
   return moved;
+}
+
+// gRPC handles one socket at each look at a queue, whosever it is, and of each socket it
+// may have been told: so many rounds of looks see them all.
+int Wire::LeastLooks(const std::vector<std::shared_ptr<Entry>>& entries) {
+  size_t connections = 0;
+  for (const std::shared_ptr<Entry>& entry : entries) {
+    if (!entry->empty) connections += entry->server->connections();
+  }
+  return 1 + static_cast<int>(entries.empty() ? 0 : connections / entries.size());
 }
 
 void Wire::AcceptOrClose(Entry* entry) {

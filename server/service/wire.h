@@ -27,6 +27,8 @@ class WireServer {
   // Hands the listener's next connection to gRPC, which closes it some day. Returns its
   // descriptor, -1 when there is no more. Must not call the wire.
   virtual int Accept() = 0;
+  // Connections that may be open; no fewer than are.
+  virtual size_t connections() const = 0;
   // Whatever else there is to do; called after each look at the queue.
   virtual void Look() = 0;
   // Shuts the queue down. From then on no call may begin an operation: gRPC would abort.
@@ -99,6 +101,7 @@ class Wire {
   void AcceptOrClose(Entry* entry);
   bool LookAt(Entry* entry);
   void RunTimers();
+  int LeastLooks(const std::vector<std::shared_ptr<Entry>>& entries);
   std::vector<std::shared_ptr<Entry>> Entries();
 
   const Clock clock_;
