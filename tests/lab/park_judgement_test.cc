@@ -43,6 +43,19 @@ TEST(ParkJudgementTest, HolderOffAndThePageNeverHears) {
   EXPECT_EQ(JudgePark(park).false_running_ns, 1000u);
 }
 
+TEST(ParkJudgementTest, HolderThatStopsOnceMoreOverwritesTheStamps) {
+  ParkView park = Park();
+  park.truth_off = true;
+  park.truth_stopped_ns = 1500;
+  park.page_stopped_ns = 1600;
+  EXPECT_FALSE(JudgePark(park).known);
+  park.page_stopped_ns = 0;
+  EXPECT_FALSE(JudgePark(park).known);
+  park.page_stopped_ns = 1100;  // of the first stop after all
+  EXPECT_TRUE(JudgePark(park).known);
+  EXPECT_EQ(JudgePark(park).false_running_ns, 100u);
+}
+
 TEST(ParkJudgementTest, HolderStopsDuringTheSleep) {
   ParkView park = Park();
   park.truth_stopped_ns = 1200;

@@ -99,7 +99,8 @@ struct SharedArea {
   // Which vCPU drew a ticket; whom the others wait for when it is served.
   alignas(128) uint32_t ticket_vcpu[kTicketRing];
 
-  // Highest revision of each vCPU whose delivery has been counted.
+  // Latest change of each vCPU whose delivery has been counted: its revision (direct page), or
+  // the time of the stop (gRPC).
   alignas(128) uint64_t counted_revision[kMaxVcpus];
 };
 

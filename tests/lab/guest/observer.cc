@@ -80,6 +80,7 @@ void Observer::BookPark(const Sight& before, const Sight& after) {
       .unnoticed_ns = pages_.hints == oracle_ ? 0 : config_.critical_ns,
   };
   const ParkJudgement wrong = JudgePark(park);
+  if (!wrong.known) return;
   // No floating point in the guest: ticks for 1,024 ns.
   const uint64_t ticks = after.tsc - before.tsc;
   const uint64_t scale = (ticks << 10) / (park.end_ns - park.begin_ns + 1);
@@ -172,15 +173,18 @@ void Observer::CountFirstSight(const Sight& before, const Sight& now) {
   stats_.delivery_ns.Add(now_ns > changed_ns ? now_ns - changed_ns : 0);
 }
 
+// Stops alone: that a vCPU runs again is told by its own report word (the witness), and the
+// message rides along with the next.
 void Observer::CountPageWrite(const Sight& now) {
-  const uint64_t written_ns = StampOf(pages_.hints, now);
-  if (written_ns == 0) return;  // not yet delivered, or already overtaken
-  settled_revision_ = now.revision;
-  const uint64_t changed_ns = StampOf(oracle_, now);
+  const lockhost_hint_slot* truth = lockhost_hint_slot_at(oracle_, now.holder);
+  const lockhost_hint_slot* page = lockhost_hint_slot_at(pages_.hints, now.holder);
+  const uint64_t stopped_ns = __atomic_load_n(&truth->stopped_ns, __ATOMIC_ACQUIRE);
+  const uint64_t told_ns = __atomic_load_n(&page->stopped_ns, __ATOMIC_ACQUIRE);
   const uint64_t slack_ns = config_.clock.TicksToNs(config_.watching_ticks);
-  if (changed_ns == 0 || changed_ns + slack_ns < watched_since_ns_) return;
-  if (!FirstToCount(now.holder, now.revision)) return;
-  stats_.delivery_ns.Add(written_ns > changed_ns ? written_ns - changed_ns : 0);
+  if (stopped_ns == 0 || told_ns < stopped_ns) return;  // not yet told, or never
+  settled_revision_ = now.revision;
+  if (stopped_ns + slack_ns < watched_since_ns_) return;
+  if (FirstToCount(now.holder, stopped_ns)) stats_.delivery_ns.Add(told_ns - stopped_ns);
 }
 
 }  // namespace lockhost::lab

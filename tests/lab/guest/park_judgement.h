@@ -25,6 +25,7 @@ struct ParkView {
 };
 
 struct ParkJudgement {
+  bool known;                   // false: the stamps of the beginning are overwritten
   uint64_t false_running_ns;    // the page let it run while it was off
   uint64_t false_preempted_ns;  // the page held it to be off while it ran
 };
@@ -32,33 +33,36 @@ struct ParkJudgement {
 inline uint64_t AtMost(uint64_t limit, uint64_t value) { return value < limit ? value : limit; }
 
 // The page that was wrong at the beginning put itself right when it was written, if that
-// was during the sleep; otherwise the whole sleep counts as wrong.
+// was during the sleep; otherwise the whole sleep counts as wrong. If the holder has
+// stopped once more since, the page's stamp is of that other time.
 inline ParkJudgement JudgeStopped(const ParkView& park) {
   uint64_t told_ns = park.begin_ns;
   if (!park.believed_off) {
+    const bool again = park.truth_stopped_ns >= park.begin_ns;
     const bool told = park.page_stopped_ns >= park.begin_ns && park.page_stopped_ns < park.end_ns;
+    if (again && !(told && park.page_stopped_ns < park.truth_stopped_ns)) return {false, 0, 0};
     told_ns = told ? park.page_stopped_ns : park.end_ns;
   }
-  return {told_ns - park.begin_ns,
+  return {true, told_ns - park.begin_ns,
           park.truth_runs ? AtMost(park.unnoticed_ns, park.end_ns - told_ns) : 0};
 }
 
 // It ran at first and was believed to; it may have stopped since.
 inline ParkJudgement JudgeRunning(const ParkView& park) {
   const uint64_t stopped_ns = park.truth_stopped_ns;
-  if (stopped_ns < park.begin_ns || stopped_ns >= park.end_ns) return {0, 0};
+  if (stopped_ns < park.begin_ns || stopped_ns >= park.end_ns) return {true, 0, 0};
   const uint64_t back_ns =
       park.truth_runs && park.truth_since_ns > stopped_ns ? park.truth_since_ns : park.end_ns;
   const uint64_t until_ns = AtMost(back_ns, park.end_ns);
   const bool told = park.page_stopped_ns >= stopped_ns && park.page_stopped_ns < until_ns;
-  return {(told ? park.page_stopped_ns : until_ns) - stopped_ns, 0};
+  return {true, (told ? park.page_stopped_ns : until_ns) - stopped_ns, 0};
 }
 
 inline ParkJudgement JudgePark(const ParkView& park) {
-  if (park.end_ns <= park.begin_ns) return {0, 0};
+  if (park.end_ns <= park.begin_ns) return {true, 0, 0};
   if (park.truth_off) return JudgeStopped(park);
   if (!park.believed_off) return JudgeRunning(park);
-  return {0, AtMost(park.unnoticed_ns, park.end_ns - park.begin_ns)};
+  return {true, 0, AtMost(park.unnoticed_ns, park.end_ns - park.begin_ns)};
 }
 
 }  // namespace lockhost::lab
