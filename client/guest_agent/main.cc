@@ -11,6 +11,7 @@
 #include "client/guest_agent/signals.h"
 #include "common/clock.h"
 #include "common/program_flags.h"
+#include "common/scheduling.h"
 
 namespace {
 
@@ -62,11 +63,14 @@ int main(int argc, char** argv) {
     if (lockhost::guest_agent::TakeStatsRequest()) WriteStats(*running, "");
   };
   lockhost::guest_agent::BlockSignals();
+  // Inherited by gRPC's threads, whose work can wait for the next switch.
+  lockhost::RequestPatientWakeups().IgnoreError();
   auto agent = GuestAgent::Create(*std::move(options), lockhost::MonotonicClock(), LogLinkEvents());
   if (!agent.ok()) {
     spdlog::error("{}", agent.status().ToString());
     return 1;
   }
+  lockhost::RequestOrdinaryWakeups().IgnoreError();
   running = agent->get();
   lockhost::guest_agent::HandleSignals(running);
   const absl::Status status = running->Run();
