@@ -23,14 +23,17 @@ long Futex(uint32_t* word, int operation, uint32_t value, const timespec* timeou
   return result;
 }
 
-void WaitOnFutex(void*, uint32_t* word, uint32_t expected, uint64_t timeout_ns,
-                 const lockhost_waiting*) {
+// Zero from the system call: woken. Otherwise the word differed, time ran out, or a
+// signal came, and nobody's kick was spent on this thread.
+int WaitOnFutex(void*, uint32_t* word, uint32_t expected, uint64_t timeout_ns,
+                const lockhost_waiting*) {
   const timespec limit = {static_cast<time_t>(timeout_ns / kNsPerSecond),
                           static_cast<long>(timeout_ns % kNsPerSecond)};
-  Futex(word, FUTEX_WAIT_PRIVATE, expected, timeout_ns == UINT64_MAX ? nullptr : &limit);
+  return Futex(word, FUTEX_WAIT_PRIVATE, expected, timeout_ns == UINT64_MAX ? nullptr : &limit) ==
+         0;
 }
 
-void Kick(void*, uint32_t* word) { Futex(word, FUTEX_WAKE_PRIVATE, 1, nullptr); }
+int Kick(void*, uint32_t* word) { return Futex(word, FUTEX_WAKE_PRIVATE, 1, nullptr) > 0; }
 
 void Pause(void*, const lockhost_waiting*) { __builtin_ia32_pause(); }
 

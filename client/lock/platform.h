@@ -20,6 +20,7 @@
 struct lockhost_waiting {
   uint32_t awaited_vcpu;   /* of the lock's holder; LOCKHOST_UNKNOWN_VCPU: not known */
   uint32_t believed_state; /* enum lockhost_run_state: what the waiter acts upon */
+  uint32_t gives_way;      /* 1: sleeps in another sleeper's stead, whatever the holder does */
 };
 
 /* The calling thread, as the lock knows it. Owned by the platform, one a thread. */
@@ -31,11 +32,11 @@ struct lockhost_thread {
 struct lockhost_platform {
   /* Sleeps while *word == expected, for at most timeout_ns (UINT64_MAX: no limit). May
      return early for no reason. Must not miss a `kick` that follows a change of *word
-     (futex semantics). */
-  void (*wait)(void* context, uint32_t* word, uint32_t expected, uint64_t timeout_ns,
-               const struct lockhost_waiting* waiting);
-  /* Wakes one sleeper on `word`, if there is one. */
-  void (*kick)(void* context, uint32_t* word);
+     (futex semantics). Nonzero if a `kick` counted this sleeper; when in doubt, nonzero. */
+  int (*wait)(void* context, uint32_t* word, uint32_t expected, uint64_t timeout_ns,
+              const struct lockhost_waiting* waiting);
+  /* Wakes the oldest sleeper on `word`. Nonzero if there was one; when in doubt, zero. */
+  int (*kick)(void* context, uint32_t* word);
   /* One spin-wait hint (x86 PAUSE). */
   void (*pause)(void* context, const struct lockhost_waiting* waiting);
   /* KVM id of the vCPU the caller runs on; may be out of date on return. */

@@ -5,11 +5,16 @@
 //
 // A word may end up in the slot of a vCPU that the thread has just left: legal, the
 // next lock operation on that vCPU puts it right. Bit meanings: report_page.h.
+//
+// Said after the fact, so that the atomic operation need not wait for the report's cache
+// line, which waiters read: said before, a hand-over took 5% longer. A vCPU that is
+// preempted in between is reported as it was some ten nanoseconds ago.
 #ifndef LOCKHOST_CLIENT_LOCK_REPORTS_H_
 #define LOCKHOST_CLIENT_LOCK_REPORTS_H_
 
 #include <cstdint>
 
+#include "client/lock/lock_word.h"
 #include "client/lock/platform.h"
 
 namespace lockhost::lock {
@@ -22,6 +27,29 @@ inline void ReportHeld(const lockhost_env& env, uint32_t vcpu, const lockhost_th
       (__atomic_load_n(&word, __ATOMIC_RELAXED) >> LOCKHOST_REPORT_COUNT_SHIFT) + 1;
   const uint64_t holder = thread.held != 0 ? (thread.slot + 1) & LOCKHOST_REPORT_HOLDER_MASK : 0;
   __atomic_store_n(&word, count << LOCKHOST_REPORT_COUNT_SHIFT | holder, __ATOMIC_RELAXED);
+}
+
+// The thread holds one lock more or less.
+inline void ReportChange(const lockhost_env& env, uint32_t vcpu, lockhost_thread& self,
+                         int change) {
+  self.held += static_cast<uint32_t>(change);
+  ReportHeld(env, vcpu, self);
+}
+
+// Takes the word if it is free, sleepers or not, and says so.
+inline bool TryLockOn(const lockhost_env& env, uint32_t* word, lockhost_thread* self,
+                      uint32_t vcpu) {
+  if (!TryTakeFree(word, HolderTag(vcpu))) return false;
+  ReportChange(env, vcpu, *self, +1);
+  return true;
+}
+
+// Releases the word. True: an heir was made and must be woken (WakeHeir).
+inline bool UnlockOn(const lockhost_env& env, uint32_t* word, lockhost_thread* self,
+                     uint32_t vcpu) {
+  const bool made_heir = Release(word, HolderTag(vcpu));
+  ReportChange(env, vcpu, *self, -1);
+  return made_heir;
 }
 
 // The report word of `vcpu`, 0 where there is none. It changes with every lock

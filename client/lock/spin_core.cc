@@ -12,34 +12,34 @@ namespace {
 // rounds: between two looks it does nothing but watch the lock word.
 constexpr uint32_t kRoundsBetweenLooks = 8;
 
-bool TryTake(uint32_t* word, uint32_t expected, uint32_t desired) {
+bool TryReplace(uint32_t* word, uint32_t expected, uint32_t desired) {
   return __atomic_compare_exchange_n(word, &expected, desired, /*weak=*/false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED);
-}
-
-void NoteAcquired(const lockhost_env& env, uint32_t vcpu) {
-  lockhost_thread* self = env.platform->self(env.context);
-  ++self->held;
-  ReportHeld(env, vcpu, *self);
 }
 
 // One wait for the lock, from the first failed attempt to the acquisition.
 class Wait {
  public:
-  Wait(const lockhost_env& env, uint32_t* word, uint32_t vcpu)
-      : env_(env), word_(word), vcpu_(vcpu), tag_(HolderTag(vcpu)) {}
+  Wait(const lockhost_env& env, uint32_t* word, lockhost_thread* self, uint32_t vcpu)
+      : env_(env), word_(word), self_(*self), vcpu_(vcpu), tag_(HolderTag(vcpu)) {}
 
-  // Returns the vCPU on which the lock was taken.
-  uint32_t Run() {
+  void Run() {
     for (uint32_t round = 1;; ++round) {
       const uint32_t seen = __atomic_load_n(word_, __ATOMIC_RELAXED);
       if (!IsHeld(seen)) {
-        if (TryTake(word_, seen, tag_ | (seen & kSleepers) | sleepers_)) return vcpu_;
+        if (TryReplace(word_, seen, AsTaken(seen))) return ReportChange(env_, vcpu_, self_, +1);
         continue;
       }
-      if (round % kRoundsBetweenLooks == 0 && Look(seen) == Advice::kPark) {
-        Park(seen);
-        continue;
+      if (NeedsHeir(seen) && BecomeHeir(seen)) continue;
+      if (round % kRoundsBetweenLooks == 0) {
+        if (Look(seen) == Advice::kPark) {
+          Park(seen);
+          continue;
+        }
+        if (heir_ && RotationIsDue(seen, looked_ns_)) {
+          Rotate(seen);
+          continue;
+        }
       }
       env_.platform->pause(env_.context, &waiting_);
     }
@@ -48,7 +48,7 @@ class Wait {
  private:
   // Takes stock: who holds the lock, does it move, does the holder run.
   Advice Look(uint32_t seen) {
-    const uint64_t now_ns = env_.platform->now_ns(env_.context);
+    const uint64_t now_ns = looked_ns_ = env_.platform->now_ns(env_.context);
     const uint32_t holder = HolderVcpu(seen);
     const uint64_t progress = ReportWordOf(env_, holder);
     if (holder != waiting_.awaited_vcpu || progress != progress_ || stalled_since_ns_ == 0) {
@@ -65,12 +65,41 @@ class Wait {
                    .stalled_ns = now_ns - stalled_since_ns_});
   }
 
-  // Sleeps until the lock is released, unless it changed since `seen`.
+  // The word with this waiter as the holder. Others may sleep where it has slept.
+  uint32_t AsTaken(uint32_t seen) const {
+    if (slept_ && (seen & kSleepers) == 0)
+      seen = SleepersSince(env_.platform->now_ns(env_.context));
+    return tag_ | (heir_ ? seen & ~kHeir : seen);
+  }
+
+  // Stays awake on behalf of the sleepers: nobody need be woken for a lock that this
+  // waiter is about to take.
+  bool BecomeHeir(uint32_t seen) { return heir_ = TryReplace(word_, seen, seen | kHeir); }
+
+  // Sleeps until it is woken, unless the word changed since `seen`.
   void Park(uint32_t seen) {
-    const uint32_t marked = seen | kSleepers;
-    if (seen != marked && !TryTake(word_, seen, marked)) return;
-    env_.platform->wait(env_.context, word_, marked, UINT64_MAX, &waiting_);
-    sleepers_ = kSleepers;
+    uint32_t marked = heir_ ? seen & ~kHeir : seen;
+    if ((seen & kSleepers) == 0) marked = (seen & kHolderMask) | SleepersSince(looked_ns_);
+    if (seen != marked && !TryReplace(word_, seen, marked)) return;
+    heir_ = false;
+    Sleep(marked);
+  }
+
+  // Wakes the oldest sleeper and sleeps in its stead.
+  void Rotate(uint32_t seen) {
+    const uint32_t marked = (seen & ~kRotationMask) | SleepersSince(looked_ns_);
+    if (!TryReplace(word_, seen, marked)) return;
+    heir_ = false;
+    if (!WakeHeir(env_, word_)) return;
+    const uint32_t now = __atomic_load_n(word_, __ATOMIC_RELAXED);
+    waiting_.gives_way = 1;
+    if (IsHeld(now) && (now & kSleepers) != 0) Sleep(now);
+    waiting_.gives_way = 0;
+  }
+
+  void Sleep(uint32_t expected) {
+    heir_ = env_.platform->wait(env_.context, word_, expected, UINT64_MAX, &waiting_) != 0;
+    slept_ = true;
     stalled_since_ns_ = 0;
     vcpu_ = env_.platform->current_vcpu(env_.context);
     tag_ = HolderTag(vcpu_);
@@ -78,39 +107,46 @@ class Wait {
 
   const lockhost_env& env_;
   uint32_t* const word_;
+  lockhost_thread& self_;
   uint32_t vcpu_;
   uint32_t tag_;
-  uint32_t sleepers_ = 0;          // kSleepers once this waiter has slept: others may sleep still
+  bool slept_ = false;             // others may sleep still
+  bool heir_ = false;              // the heir bit, if set, is this waiter's
+  uint64_t looked_ns_ = 0;         // the time of the last look
   uint64_t progress_ = 0;          // the holder's report word at the last look
   uint64_t stalled_since_ns_ = 0;  // 0: not yet looked
   lockhost_waiting waiting_ = {.awaited_vcpu = LOCKHOST_UNKNOWN_VCPU,
-                               .believed_state = LOCKHOST_RUN_STATE_UNSPECIFIED};
+                               .believed_state = LOCKHOST_RUN_STATE_UNSPECIFIED,
+                               .gives_way = 0};
 };
 
 }  // namespace
+
+bool WakeHeir(const lockhost_env& env, uint32_t* word) {
+  if (env.platform->kick(env.context, word) != 0) return true;
+  // The bits were set for nothing. Whoever lies down once they are clear sets them anew;
+  // whoever lay down since the first kick is woken by the second.
+  __atomic_fetch_and(word, kHolderMask, __ATOMIC_RELAXED);
+  return env.platform->kick(env.context, word) != 0;
+}
+
 }  // namespace lockhost::lock
 
-using lockhost::lock::HolderTag;
-
 int lockhost_core_trylock(const lockhost_env* env, uint32_t* word) {
-  const uint32_t vcpu = env->platform->current_vcpu(env->context);
-  if (!lockhost::lock::TryTake(word, 0, HolderTag(vcpu))) return 0;
-  lockhost::lock::NoteAcquired(*env, vcpu);
-  return 1;
+  return lockhost::lock::TryLockOn(*env, word, env->platform->self(env->context),
+                                   env->platform->current_vcpu(env->context));
 }
 
 void lockhost_core_lock(const lockhost_env* env, uint32_t* word) {
-  uint32_t vcpu = env->platform->current_vcpu(env->context);
-  if (!lockhost::lock::TryTake(word, 0, HolderTag(vcpu))) {
-    vcpu = lockhost::lock::Wait(*env, word, vcpu).Run();
-  }
-  lockhost::lock::NoteAcquired(*env, vcpu);
+  lockhost_thread* self = env->platform->self(env->context);
+  const uint32_t vcpu = env->platform->current_vcpu(env->context);
+  if (lockhost::lock::TryLockOn(*env, word, self, vcpu)) return;
+  lockhost::lock::Wait(*env, word, self, vcpu).Run();
 }
 
 void lockhost_core_unlock(const lockhost_env* env, uint32_t* word) {
-  lockhost_thread* self = env->platform->self(env->context);
-  --self->held;
-  const uint32_t old = __atomic_exchange_n(word, 0, __ATOMIC_RELEASE);
-  lockhost::lock::ReportHeld(*env, env->platform->current_vcpu(env->context), *self);
-  if (old & lockhost::lock::kSleepers) env->platform->kick(env->context, word);
+  if (lockhost::lock::UnlockOn(*env, word, env->platform->self(env->context),
+                               env->platform->current_vcpu(env->context))) {
+    lockhost::lock::WakeHeir(*env, word);
+  }
 }

@@ -39,7 +39,7 @@ class HypercallsTest : public testing::Test {
     args.address = address;
     args.expected = 1;  // never the word's value: no wait sleeps
     args.timeout_ns = UINT64_MAX;
-    return Hypercalls(&space_).Handle(static_cast<uint16_t>(port), args);
+    return Hypercalls(&space_).Handle(static_cast<uint16_t>(port), args).status();
   }
 
   AddressSpace space_;
@@ -70,7 +70,7 @@ TEST_F(HypercallsTest, AnyOtherAddressIsRefused) {
 
 TEST_F(HypercallsTest, AnUnknownPortIsRefused) {
   for (const uint16_t port : {uint16_t{0}, uint16_t{0x80}, uint16_t{0x516}, uint16_t{0xffff}}) {
-    EXPECT_TRUE(absl::IsInvalidArgument(Hypercalls(&space_).Handle(port, {})));
+    EXPECT_TRUE(absl::IsInvalidArgument(Hypercalls(&space_).Handle(port, {}).status()));
   }
 }
 
@@ -78,7 +78,8 @@ TEST_F(HypercallsTest, APanicMessageNeedNotEndAndMayBeBinary) {
   HypercallArgs args = {};
   std::memset(args.message, '\x01', sizeof(args.message));
   std::memcpy(args.message, "lost", 4);
-  const absl::Status panic = Hypercalls(&space_).Handle(static_cast<uint16_t>(Port::kPanic), args);
+  const absl::Status panic =
+      Hypercalls(&space_).Handle(static_cast<uint16_t>(Port::kPanic), args).status();
   EXPECT_TRUE(absl::IsAborted(panic));
   EXPECT_NE(panic.message().find("guest panic: lost???"), std::string::npos) << panic;
 }

@@ -26,8 +26,11 @@ class SpinCoreTest : public testing::Test {
     static constexpr lockhost_platform kPlatform = {
         .wait =
             [](void* self, uint32_t* word, uint32_t expected, uint64_t,
-               const lockhost_waiting* waiting) { World(self).OnWait(word, expected, *waiting); },
-        .kick = [](void* self, uint32_t*) { ++World(self).kicks_; },
+               const lockhost_waiting* waiting) {
+              World(self).OnWait(word, expected, *waiting);
+              return World(self).woken_by_kick_;
+            },
+        .kick = [](void* self, uint32_t*) { return World(self).OnKick(); },
         .pause = [](void* self, const lockhost_waiting* waiting) { World(self).OnPause(*waiting); },
         .current_vcpu = [](void*) { return kMe; },
         .self = [](void* self) { return &World(self).thread_; },
@@ -52,6 +55,14 @@ class SpinCoreTest : public testing::Test {
       ADD_FAILURE() << "waits for ever";
       word_ = 0;
     }
+  }
+
+  int OnKick() {
+    ++kicks_;
+    word_while_kicked_ = word_;
+    if (asleep_elsewhere_ == 0) return 0;
+    --asleep_elsewhere_;
+    return 1;
   }
 
   // A sleep ends by a release, as a kick would end it.
@@ -79,7 +90,9 @@ class SpinCoreTest : public testing::Test {
   uint32_t word_ = 0;
   uint64_t now_ns_ = 1;
   int pauses_ = 0, sleeps_ = 0, kicks_ = 0, rings_ = 0;
-  uint32_t word_while_asleep_ = 0;
+  int woken_by_kick_ = 1;     // what `wait` answers
+  int asleep_elsewhere_ = 0;  // how many the next kicks find
+  uint32_t word_while_asleep_ = 0, word_while_kicked_ = 0;
   lockhost_waiting last_waiting_ = {};
   std::function<void()> on_pause_, on_wait_;
   struct {
@@ -127,7 +140,7 @@ TEST_F(SpinCoreTest, ParksAtOnceWhenTheHolderIsPreempted) {
   lockhost_core_lock(&env_, &word_);
   EXPECT_EQ(sleeps_, 1);
   EXPECT_LT(pauses_, 10);
-  EXPECT_EQ(word_while_asleep_, HolderTag(kHolder) | kSleepers);
+  EXPECT_EQ(word_while_asleep_, HolderTag(kHolder) | SleepersSince(1));
 }
 
 TEST_F(SpinCoreTest, WithoutHintParksAfterTheBlindSpin) {
@@ -158,10 +171,98 @@ TEST_F(SpinCoreTest, WhoHasSleptTakesTheLockForOtherSleepersToo) {
   HeldBy(kHolder);
   SetState(kHolder, LOCKHOST_RUN_STATE_PREEMPTED);
   lockhost_core_lock(&env_, &word_);
-  EXPECT_EQ(word_, HolderTag(kMe) | kSleepers);
+  EXPECT_EQ(word_, HolderTag(kMe) | SleepersSince(now_ns_));
+  asleep_elsewhere_ = 1;
   lockhost_core_unlock(&env_, &word_);
-  EXPECT_EQ(word_, 0u);
   EXPECT_EQ(kicks_, 1);
+  EXPECT_EQ(word_, SleepersSince(now_ns_) | kHeir) << "the woken one is the heir";
+}
+
+TEST_F(SpinCoreTest, AKickThatFindsNobodyClearsTheWordAndLooksOnceMore) {
+  word_ = HolderTag(kMe) | kSleepers;
+  thread_.held = 1;
+  lockhost_core_unlock(&env_, &word_);
+  EXPECT_EQ(kicks_, 2);
+  EXPECT_EQ(word_while_kicked_, 0u) << "at the second kick";
+  EXPECT_EQ(word_, 0u);
+}
+
+TEST_F(SpinCoreTest, WithAnHeirAwakeAnUnlockWakesNobody) {
+  word_ = HolderTag(kMe) | kSleepers | kHeir;
+  thread_.held = 1;
+  lockhost_core_unlock(&env_, &word_);
+  EXPECT_EQ(kicks_, 0);
+  EXPECT_EQ(word_, kSleepers | kHeir);
+}
+
+TEST_F(SpinCoreTest, AFreeLockIsTakenOverItsSleepers) {
+  word_ = kSleepers | kHeir;
+  EXPECT_EQ(lockhost_core_trylock(&env_, &word_), 1);
+  EXPECT_EQ(word_, HolderTag(kMe) | kSleepers | kHeir) << "neither sleepers nor heir are lost";
+}
+
+TEST_F(SpinCoreTest, ASpinnerIsTheHeirUntilItTakesTheLock) {
+  word_ = HolderTag(kHolder) | kSleepers;
+  SetState(kHolder, LOCKHOST_RUN_STATE_RUNNING);
+  on_pause_ = [this] {
+    EXPECT_TRUE(word_ & kHeir);
+    if (pauses_ == 20) word_ &= ~kHolderMask;
+  };
+  lockhost_core_lock(&env_, &word_);
+  EXPECT_EQ(word_, HolderTag(kMe) | kSleepers);
+}
+
+TEST_F(SpinCoreTest, OneHeirIsEnough) {
+  word_ = HolderTag(kHolder) | kSleepers | kHeir;
+  SetState(kHolder, LOCKHOST_RUN_STATE_RUNNING);
+  on_pause_ = [this] {
+    if (pauses_ == 20) word_ &= ~kHolderMask;
+  };
+  lockhost_core_lock(&env_, &word_);
+  EXPECT_EQ(word_, HolderTag(kMe) | kSleepers | kHeir) << "the other one's bit stays";
+}
+
+// A bit that outlives its owner would leave the sleepers asleep for ever.
+TEST_F(SpinCoreTest, AnHeirThatGoesToSleepIsNoneAnyMore) {
+  for (int first_sleeper_after = 0; first_sleeper_after < 16; ++first_sleeper_after) {
+    HeldBy(kHolder);
+    SetState(kHolder, LOCKHOST_RUN_STATE_RUNNING);
+    pauses_ = sleeps_ = 0;
+    on_pause_ = [&] {
+      if (pauses_ != first_sleeper_after) return;
+      word_ |= kSleepers;
+      SetState(kHolder, LOCKHOST_RUN_STATE_PREEMPTED);
+    };
+    if (first_sleeper_after == 0) word_ |= kSleepers;
+    lockhost_core_lock(&env_, &word_);
+    EXPECT_EQ(sleeps_, 1);
+    EXPECT_FALSE(word_while_asleep_ & kHeir) << "sleepers after pause " << first_sleeper_after;
+    lockhost_core_unlock(&env_, &word_);
+  }
+}
+
+TEST_F(SpinCoreTest, AnHeirGivesWayToTheOldestSleeperOnceItIsTime) {
+  word_ = HolderTag(kHolder) | SleepersSince(now_ns_);
+  asleep_elsewhere_ = 1;
+  on_pause_ = [this] { ++reports_.slots[kHolder].report_word; };  // the lock is busy
+  lockhost_core_lock(&env_, &word_);
+  EXPECT_EQ(kicks_, 1);
+  EXPECT_EQ(sleeps_, 1);
+  EXPECT_EQ(last_waiting_.gives_way, 1u);
+  EXPECT_TRUE(word_while_asleep_ & kHeir) << "the one that was woken";
+  EXPECT_GE(pauses_, (kRotateEvery - 1) << kRotationUnitShift >> 10) << "a pause is 1 us";
+}
+
+TEST_F(SpinCoreTest, NobodyGivesWayToNobody) {
+  word_ = HolderTag(kHolder) | SleepersSince(now_ns_);
+  on_pause_ = [this] {
+    ++reports_.slots[kHolder].report_word;
+    if (pauses_ > 10'000) word_ &= ~kHolderMask;
+  };
+  lockhost_core_lock(&env_, &word_);
+  EXPECT_EQ(kicks_, 2);
+  EXPECT_EQ(sleeps_, 0);
+  EXPECT_EQ(word_, HolderTag(kMe));
 }
 
 TEST_F(SpinCoreTest, AWakeupForNothingIsSleptOver) {

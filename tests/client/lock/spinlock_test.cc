@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -116,6 +117,35 @@ TEST(SpinLockTest, ExcludesUnderEveryFrozenState) {
       SpinLock lock;
       EXPECT_EQ(Hammer(lock, 4, 10'000), 40'000u) << "state " << state;
       EXPECT_EQ(lockhost_attach(), LOCKHOST_STATUS_HINTS);
+    });
+  }
+}
+
+// Holders that sleep, waiters that sleep at once, waiters that outlast a rotation: a lost
+// wake-up hangs this test.
+TEST(SpinLockTest, NobodySleepsForEver) {
+  for (uint32_t state : {LOCKHOST_RUN_STATE_PREEMPTED, LOCKHOST_RUN_STATE_UNSPECIFIED}) {
+    InChild([state] {
+      Pages pages;
+      auto* slots = reinterpret_cast<lockhost_hint_slot*>(pages.hints.as<char>() + 64);
+      for (uint32_t i = 0; i < kSlots; ++i) slots[i].state_word = lockhost_state_word(state, 1);
+      SpinLock lock;
+      uint64_t count = 0;
+      std::vector<std::thread> all;
+      for (uint32_t id = 0; id < 8; ++id) {
+        all.emplace_back([&, id] {
+          std::minstd_rand random(id + 1);
+          for (int round = 0; round < 3'000; ++round) {
+            std::unique_lock<SpinLock> held(lock);
+            ++count;
+            if (random() % 16 == 0) std::this_thread::sleep_for(std::chrono::microseconds(20));
+            held.unlock();
+            if (random() % 64 == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
+          }
+        });
+      }
+      for (std::thread& thread : all) thread.join();
+      EXPECT_EQ(count, 24'000u);
     });
   }
 }

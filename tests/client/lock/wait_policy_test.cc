@@ -60,7 +60,26 @@ TEST(LockWordTest, TagOfAnUnknownVcpuStillHolds) {
   }
 }
 
-TEST(LockWordTest, SleepersAloneDoNotHold) { EXPECT_FALSE(IsHeld(kSleepers)); }
+TEST(LockWordTest, SleepersAloneDoNotHold) { EXPECT_FALSE(IsHeld(kSleepers | kHeir)); }
+
+TEST(LockWordTest, ARotationIsDueAfterItsTimeAlsoWhereTheClockWraps) {
+  constexpr uint64_t kUnitNs = uint64_t{1} << kRotationUnitShift;
+  for (uint64_t start : {uint64_t{0}, 0x3ffeu * kUnitNs, uint64_t{1} << 60}) {
+    const uint32_t word = HolderTag(7) | SleepersSince(start);
+    EXPECT_FALSE(RotationIsDue(word, start)) << start;
+    EXPECT_FALSE(RotationIsDue(word, start + (kRotateEvery - 1) * kUnitNs)) << start;
+    EXPECT_TRUE(RotationIsDue(word, start + kRotateEvery * kUnitNs)) << start;
+    EXPECT_TRUE(RotationIsDue(word, start + 1'000 * kUnitNs)) << start;
+  }
+}
+
+TEST(LockWordTest, AnUnlockKeepsTheSleepersAndNothingElse) {
+  const uint32_t tag = HolderTag(3);
+  EXPECT_EQ(Released(tag), 0u);
+  EXPECT_EQ(Released(tag | kHeir), 0u) << "an heir of nobody";
+  EXPECT_EQ(Released(tag | SleepersSince(0)), SleepersSince(0) | kHeir);
+  EXPECT_EQ(Released(tag | SleepersSince(0) | kHeir), SleepersSince(0) | kHeir);
+}
 
 }  // namespace
 }  // namespace lockhost::lock

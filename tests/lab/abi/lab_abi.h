@@ -27,8 +27,8 @@ using LabAddress = uint64_t;
 // Ports (x86 OUT, value ignored); arguments lie in the vCPU's own HypercallArgs.
 enum class Port : uint16_t {
   kPark = 0x510,   // sleep in the VMM until the next run
-  kWait = 0x511,   // futex wait: address, expected, timeout_ns
-  kKick = 0x512,   // futex wake of one: address
+  kWait = 0x511,   // futex wait: address, expected, timeout_ns; value = 1 if woken
+  kKick = 0x512,   // futex wake of one: address; value = 1 if one slept
   kRing = 0x513,   // futex wake of the guest agent on the report page's bell
   kPanic = 0x514,  // message: ends this vCPU
   kClock = 0x515,  // value = the guest's TSC now; lets the VMM compare it with its own
@@ -116,6 +116,7 @@ struct VcpuStats {
   uint64_t wasted_spin_ticks;  // of these, while the holder was not running
   uint64_t parks;
   uint64_t false_parks;  // parked though the holder ran and still held
+  uint64_t rotations;    // parks in another sleeper's stead: no judgement of the holder, no park
   uint64_t park_ticks;
   uint64_t kicks;
 

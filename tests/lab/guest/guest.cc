@@ -38,8 +38,9 @@ void Contend(const RunConfig& config, Worker& self) {
     observer.EndWait(acquired);
     stats.acquire.Add(acquired > begun ? acquired - begun : 0);
     CriticalSection(self.shared(), stats, config.critical_loops);
-    Lock::Unlock(self);
+    // Before the unlock, which may wake a sleeper while it holds nothing any more.
     if constexpr (!Lock::kReports) self.ReportHeld(false);
+    Lock::Unlock(self);
     ++stats.acquisitions;
     Compute(config.gap_loops);
   }

@@ -73,7 +73,9 @@ struct SpinThenFutex {
         continue;
       }
       if (!(seen & kSleepers) && !CompareAndSwap(word, seen, seen | kSleepers)) continue;
-      self.Wait(word, seen | kSleepers, UINT64_MAX, holder);
+      const lockhost_waiting waiting = {
+          .awaited_vcpu = holder, .believed_state = LOCKHOST_RUN_STATE_UNSPECIFIED, .gives_way = 0};
+      self.Wait(word, seen | kSleepers, UINT64_MAX, waiting);
       sleepers = kSleepers;
       spins = 0;
     }

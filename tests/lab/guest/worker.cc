@@ -8,11 +8,11 @@ namespace {
 
 Worker& Self(void* context) { return *static_cast<Worker*>(context); }
 
-void PlatformWait(void* context, uint32_t* word, uint32_t expected, uint64_t timeout_ns,
-                  const lockhost_waiting* waiting) {
-  Self(context).Wait(word, expected, timeout_ns, waiting->awaited_vcpu);
+int PlatformWait(void* context, uint32_t* word, uint32_t expected, uint64_t timeout_ns,
+                 const lockhost_waiting* waiting) {
+  return Self(context).Wait(word, expected, timeout_ns, *waiting);
 }
-void PlatformKick(void* context, uint32_t* word) { Self(context).Kick(word); }
+int PlatformKick(void* context, uint32_t* word) { return Self(context).Kick(word); }
 void PlatformPause(void* context, const lockhost_waiting* waiting) {
   Self(context).Pause(waiting->awaited_vcpu);
 }
@@ -57,19 +57,23 @@ Worker::Worker(const RunConfig& config, uint32_t vcpu)
       thread_{.slot = vcpu, .held = 0},
       observer_(config_, env_.pages, block_) {}
 
-void Worker::Wait(uint32_t* word, uint32_t expected, uint64_t timeout_ns, uint32_t holder) {
-  observer_.BeginPark(holder, __atomic_load_n(word, __ATOMIC_RELAXED) == expected);
+bool Worker::Wait(uint32_t* word, uint32_t expected, uint64_t timeout_ns,
+                  const lockhost_waiting& waiting) {
+  observer_.BeginPark(waiting, __atomic_load_n(word, __ATOMIC_RELAXED) == expected);
   block_.args.address = reinterpret_cast<LabAddress>(word);
   block_.args.expected = expected;
   block_.args.timeout_ns = timeout_ns;
   Hypercall(Port::kWait);
+  const bool woken = block_.args.value != 0;
   observer_.EndPark(__atomic_load_n(word, __ATOMIC_RELAXED) == expected);
+  return woken;
 }
 
-void Worker::Kick(uint32_t* word) {
+bool Worker::Kick(uint32_t* word) {
   ++block_.stats.kicks;
   block_.args.address = reinterpret_cast<LabAddress>(word);
   Hypercall(Port::kKick);
+  return block_.args.value != 0;
 }
 
 void Worker::Ring(lockhost_report_header* reports) {

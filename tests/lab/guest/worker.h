@@ -30,8 +30,10 @@ class Worker {
     observer_.Spin(holder);
     __builtin_ia32_pause();
   }
-  void Wait(uint32_t* word, uint32_t expected, uint64_t timeout_ns, uint32_t holder);
-  void Kick(uint32_t* word);
+  // True if a kick woke this vCPU; true if the kick woke one.
+  bool Wait(uint32_t* word, uint32_t expected, uint64_t timeout_ns,
+            const lockhost_waiting& waiting);
+  bool Kick(uint32_t* word);
   void Ring(lockhost_report_header* reports);
   uint64_t NowNs() const { return config_.clock.ToNs(observer_.Tsc()); }
   lockhost_thread& thread() { return thread_; }

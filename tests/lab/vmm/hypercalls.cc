@@ -39,7 +39,7 @@ std::string Printable(const char* text, size_t bytes) {
 
 }  // namespace
 
-absl::Status Hypercalls::Handle(uint16_t port, const HypercallArgs& args) const {
+absl::StatusOr<uint64_t> Hypercalls::Handle(uint16_t port, const HypercallArgs& args) const {
   switch (static_cast<Port>(port)) {
     case Port::kWait:
       return Wait(args);
@@ -55,30 +55,27 @@ absl::Status Hypercalls::Handle(uint16_t port, const HypercallArgs& args) const 
   }
 }
 
-absl::Status Hypercalls::Wait(const HypercallArgs& args) const {
+absl::StatusOr<uint64_t> Hypercalls::Wait(const HypercallArgs& args) const {
   uint32_t* word = space_.WordAt(Region::kRam, args.address);
   if (word == nullptr) return BadAddress("wait", args.address);
   const uint64_t timeout_ns = std::min(args.timeout_ns, kLongestWaitNs);
   const timespec timeout = {.tv_sec = static_cast<time_t>(timeout_ns / 1'000'000'000),
                             .tv_nsec = static_cast<long>(timeout_ns % 1'000'000'000)};
-  // Awake, timed out, interrupted, changed meanwhile: all the same to the guest.
-  Futex(word, FUTEX_WAIT_PRIVATE, args.expected, &timeout);
-  return absl::OkStatus();
+  return Futex(word, FUTEX_WAIT_PRIVATE, args.expected, &timeout) == 0 ? 1 : 0;
 }
 
-absl::Status Hypercalls::Kick(const HypercallArgs& args) const {
+absl::StatusOr<uint64_t> Hypercalls::Kick(const HypercallArgs& args) const {
   uint32_t* word = space_.WordAt(Region::kRam, args.address);
   if (word == nullptr) return BadAddress("kick", args.address);
-  Futex(word, FUTEX_WAKE_PRIVATE, 1, nullptr);
-  return absl::OkStatus();
+  return Futex(word, FUTEX_WAKE_PRIVATE, 1, nullptr) > 0 ? 1 : 0;
 }
 
-absl::Status Hypercalls::Ring(const HypercallArgs& args) const {
+absl::StatusOr<uint64_t> Hypercalls::Ring(const HypercallArgs& args) const {
   uint32_t* word = space_.WordAt(Region::kReports, args.address);
   if (word == nullptr) word = space_.WordAt(Region::kQuietReports, args.address);
   if (word == nullptr) return BadAddress("ring", args.address);
   Futex(word, FUTEX_WAKE, 1, nullptr);  // the guest agent is another process
-  return absl::OkStatus();
+  return 0;
 }
 
 }  // namespace lockhost::lab

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "tests/lab/abi/lab_abi.h"
 #include "tests/lab/vmm/address_space.h"
 
@@ -20,14 +21,15 @@ class Hypercalls {
  public:
   explicit Hypercalls(const AddressSpace* space) : space_(*space) {}
 
-  // kWait, kKick, kRing, kPanic. An error ends the vCPU: INVALID_ARGUMENT names the
-  // bad argument, ABORTED carries the guest's own panic message.
-  absl::Status Handle(uint16_t port, const HypercallArgs& args) const;
+  // kWait, kKick, kRing, kPanic; the answer is for HypercallArgs.value. An error ends the
+  // vCPU: INVALID_ARGUMENT names the bad argument, ABORTED carries the guest's own panic
+  // message.
+  absl::StatusOr<uint64_t> Handle(uint16_t port, const HypercallArgs& args) const;
 
  private:
-  absl::Status Wait(const HypercallArgs& args) const;
-  absl::Status Kick(const HypercallArgs& args) const;
-  absl::Status Ring(const HypercallArgs& args) const;
+  absl::StatusOr<uint64_t> Wait(const HypercallArgs& args) const;
+  absl::StatusOr<uint64_t> Kick(const HypercallArgs& args) const;
+  absl::StatusOr<uint64_t> Ring(const HypercallArgs& args) const;
 
   const AddressSpace& space_;
 };

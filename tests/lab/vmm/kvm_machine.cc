@@ -125,7 +125,10 @@ absl::Status KvmMachine::ServePort(uint32_t vcpu, uint16_t port) {
     return absl::OkStatus();
   }
   const HypercallArgs args = memory_.block(vcpu).args;  // one copy: the guest may rewrite it
-  return hypercalls_.Handle(port, args);
+  const absl::StatusOr<uint64_t> answer = hypercalls_.Handle(port, args);
+  if (!answer.ok()) return answer.status();
+  memory_.block(vcpu).args.value = *answer;
+  return absl::OkStatus();
 }
 
 absl::Status KvmMachine::Explain(uint32_t vcpu, const KvmVcpu::Exit& exit) const {

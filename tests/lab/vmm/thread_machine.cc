@@ -70,9 +70,13 @@ bool ThreadMachine::Serve(Port port) {
   if (port == Port::kPark) return gate_.Park();
   if (port == Port::kClock) return true;  // our own TSC: nothing to compare
   const HypercallArgs args = memory_.block(this_vcpu).args;
-  const absl::Status served = hypercalls_.Handle(static_cast<uint16_t>(port), args);
-  if (!served.ok()) gate_.Fail(absl::StrCat("vCPU ", this_vcpu, ": ", served.message()));
-  return served.ok();
+  const absl::StatusOr<uint64_t> answer = hypercalls_.Handle(static_cast<uint16_t>(port), args);
+  if (!answer.ok()) {
+    gate_.Fail(absl::StrCat("vCPU ", this_vcpu, ": ", answer.status().message()));
+    return false;
+  }
+  memory_.block(this_vcpu).args.value = *answer;
+  return true;
 }
 
 }  // namespace
