@@ -6,16 +6,19 @@
 namespace lockhost::lab {
 namespace {
 
-// A sleep from 1000 to 2000.
+// A sleep from 1000 to 2000, of a waiter whose holder held the lock all the time.
 ParkView Park() {
   return {.begin_ns = 1000,
           .end_ns = 2000,
           .truth_off = false,
           .believed_off = false,
           .truth_runs = true,
+          .held_on = true,
+          .stopped_holding = true,
           .truth_stopped_ns = 0,
           .truth_since_ns = 0,
           .page_stopped_ns = 0,
+          .critical_ns = 50,
           .unnoticed_ns = 20};
 }
 
@@ -23,15 +26,18 @@ TEST(ParkJudgementTest, HolderOffAndKnownToBe) {
   ParkView park = Park();
   park.truth_off = park.believed_off = true;
   park.truth_runs = false;
+  EXPECT_EQ(JudgePark(park).waited_ns, 1000u);
   EXPECT_EQ(JudgePark(park).false_running_ns, 0u);
   EXPECT_EQ(JudgePark(park).false_preempted_ns, 0u);
   park.truth_runs = true;
+  park.truth_since_ns = 1700;
   EXPECT_EQ(JudgePark(park).false_preempted_ns, 20u) << "back, until it touched a lock";
 }
 
 TEST(ParkJudgementTest, HolderOffAndThePageHearsOfItDuringTheSleep) {
   ParkView park = Park();
   park.truth_off = true;
+  park.truth_runs = false;
   park.page_stopped_ns = 1100;
   EXPECT_EQ(JudgePark(park).false_running_ns, 100u);
 }
@@ -39,6 +45,7 @@ TEST(ParkJudgementTest, HolderOffAndThePageHearsOfItDuringTheSleep) {
 TEST(ParkJudgementTest, HolderOffAndThePageNeverHears) {
   ParkView park = Park();
   park.truth_off = true;
+  park.truth_runs = false;
   park.page_stopped_ns = 900;  // of another time
   EXPECT_EQ(JudgePark(park).false_running_ns, 1000u);
 }
@@ -47,13 +54,24 @@ TEST(ParkJudgementTest, HolderThatStopsOnceMoreOverwritesTheStamps) {
   ParkView park = Park();
   park.truth_off = true;
   park.truth_stopped_ns = 1500;
-  park.page_stopped_ns = 1600;
   EXPECT_FALSE(JudgePark(park).known);
-  park.page_stopped_ns = 0;
-  EXPECT_FALSE(JudgePark(park).known);
-  park.page_stopped_ns = 1100;  // of the first stop after all
-  EXPECT_TRUE(JudgePark(park).known);
-  EXPECT_EQ(JudgePark(park).false_running_ns, 100u);
+}
+
+TEST(ParkJudgementTest, TheWaitForThisHolderEndsWithItsHold) {
+  ParkView park = Park();
+  park.held_on = false;
+  EXPECT_EQ(JudgePark(park).waited_ns, 50u) << "it ran: one critical section";
+  park.truth_stopped_ns = 1200;
+  park.truth_since_ns = 1700;
+  EXPECT_EQ(JudgePark(park).waited_ns, 750u) << "it stopped in the middle of it";
+  EXPECT_EQ(JudgePark(park).false_running_ns, 500u);
+  park.stopped_holding = false;
+  EXPECT_EQ(JudgePark(park).waited_ns, 50u) << "it stopped after it";
+  EXPECT_EQ(JudgePark(park).false_running_ns, 0u);
+  park.truth_stopped_ns = 0;
+  park.truth_off = true;
+  EXPECT_EQ(JudgePark(park).waited_ns, 750u) << "it was off at first";
+  EXPECT_EQ(JudgePark(park).false_running_ns, 700u);
 }
 
 TEST(ParkJudgementTest, HolderStopsDuringTheSleep) {

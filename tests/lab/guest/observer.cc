@@ -29,7 +29,7 @@ uint64_t Observer::Truth(uint32_t vcpu) const {
 // Both accounts at the same moment: if the truth changed while the page was read (this
 // vCPU may have been away for milliseconds in between), they are read again.
 Observer::Sight Observer::Look(uint32_t holder) {
-  Sight sight = {.tsc = 0, .revision = 0, .holder = holder, .truth = 0, .belief = 0};
+  Sight sight = {.tsc = 0, .revision = 0, .holder = holder, .report = 0, .truth = 0, .belief = 0};
   uint64_t word = Truth(holder);
   for (int attempt = 0; attempt < kLookAttempts; ++attempt) {
     sight.tsc = Tsc();
@@ -39,6 +39,10 @@ Observer::Sight Observer::Look(uint32_t holder) {
     const uint64_t before = word;
     word = Truth(holder);
     if (word == before) break;
+  }
+  if (holder < pages_.report_slots) {
+    sight.report = __atomic_load_n(&lockhost_report_slot_at(pages_.reports, holder)->report_word,
+                                   __ATOMIC_RELAXED);
   }
   sight.truth = lockhost_state_of(word);
   sight.revision = lockhost_revision_of(word);
@@ -74,22 +78,26 @@ void Observer::BookPark(const Sight& before, const Sight& after) {
       .truth_off = !IsRunning(before.truth),
       .believed_off = !IsRunning(before.belief),
       .truth_runs = IsRunning(after.truth),
+      .held_on = after.report == before.report,
+      .stopped_holding = __atomic_load_n(&truth->witness, __ATOMIC_RELAXED) == before.report,
       .truth_stopped_ns = __atomic_load_n(&truth->stopped_ns, __ATOMIC_RELAXED),
       .truth_since_ns = __atomic_load_n(&truth->since_ns, __ATOMIC_RELAXED),
       .page_stopped_ns = __atomic_load_n(&page->stopped_ns, __ATOMIC_RELAXED),
+      .critical_ns = config_.critical_ns,
       .unnoticed_ns = pages_.hints == oracle_ ? 0 : config_.critical_ns,
   };
-  const ParkJudgement wrong = JudgePark(park);
-  if (!wrong.known) return;
+  const ParkJudgement judged = JudgePark(park);
+  if (!judged.known) return;
   // No floating point in the guest: ticks for 1,024 ns.
   const uint64_t ticks = after.tsc - before.tsc;
   const uint64_t scale = (ticks << 10) / (park.end_ns - park.begin_ns + 1);
-  const uint64_t false_running = (wrong.false_running_ns * scale) >> 10;
-  const uint64_t false_preempted = (wrong.false_preempted_ns * scale) >> 10;
-  stats_.judged_ticks += ticks;
+  const uint64_t waited = (judged.waited_ns * scale) >> 10;
+  const uint64_t false_running = (judged.false_running_ns * scale) >> 10;
+  const uint64_t false_preempted = (judged.false_preempted_ns * scale) >> 10;
+  stats_.judged_ticks += waited;
   stats_.false_running_ticks += false_running;
   stats_.false_preempted_ticks += false_preempted;
-  stats_.agreed_ticks += ticks - false_running - false_preempted;
+  stats_.agreed_ticks += Between(false_running + false_preempted, waited);
 }
 
 // Books the time since the last sight.
@@ -115,9 +123,13 @@ void Observer::Spin(uint32_t holder) {
   standing_ = true;
 }
 
-void Observer::BeginPark(uint32_t holder, bool still_held) {
-  Spin(holder);
+void Observer::BeginPark(const lockhost_waiting& waiting, bool still_held) {
+  Spin(waiting.awaited_vcpu);
   --stats_.spins;
+  if (waiting.gives_way != 0) {
+    ++stats_.rotations;
+    return;
+  }
   ++stats_.parks;
   if (still_held && IsRunning(last_.truth)) ++stats_.false_parks;
 }
@@ -160,7 +172,7 @@ void Observer::CountDelivery(const Sight& before, const Sight& now) {
   if (pages_.hints == oracle_) {
     CountFirstSight(before, now);
   } else {
-    CountPageWrite(now);
+    CountPageWrite(before, now);
   }
 }
 
@@ -174,8 +186,9 @@ void Observer::CountFirstSight(const Sight& before, const Sight& now) {
 }
 
 // Stops alone: that a vCPU runs again is told by its own report word (the witness), and the
-// message rides along with the next.
-void Observer::CountPageWrite(const Sight& now) {
+// message rides along with the next. And only those within the hold that is waited for:
+// where the vCPU that has released the lock goes is nobody's concern.
+void Observer::CountPageWrite(const Sight& before, const Sight& now) {
   const lockhost_hint_slot* truth = lockhost_hint_slot_at(oracle_, now.holder);
   const lockhost_hint_slot* page = lockhost_hint_slot_at(pages_.hints, now.holder);
   const uint64_t stopped_ns = __atomic_load_n(&truth->stopped_ns, __ATOMIC_ACQUIRE);
@@ -183,6 +196,7 @@ void Observer::CountPageWrite(const Sight& now) {
   const uint64_t slack_ns = config_.clock.TicksToNs(config_.watching_ticks);
   if (stopped_ns == 0 || told_ns < stopped_ns) return;  // not yet told, or never
   settled_revision_ = now.revision;
+  if (__atomic_load_n(&truth->witness, __ATOMIC_RELAXED) != before.report) return;
   if (stopped_ns + slack_ns < watched_since_ns_) return;
   if (FirstToCount(now.holder, stopped_ns)) stats_.delivery_ns.Add(told_ns - stopped_ns);
 }

@@ -11,7 +11,7 @@
 #ifndef LOCKHOST_TESTS_LAB_GUEST_OBSERVER_H_
 #define LOCKHOST_TESTS_LAB_GUEST_OBSERVER_H_
 
-#include "client/page/hint_reader.h"
+#include "client/lock/platform.h"
 #include "tests/lab/abi/lab_abi.h"
 
 namespace lockhost::lab {
@@ -31,7 +31,7 @@ class Observer {
   void Spin(uint32_t holder);
 
   // Around a sleep. `still_held`: the lock word is what it was when the waiter decided.
-  void BeginPark(uint32_t holder, bool still_held);
+  void BeginPark(const lockhost_waiting& waiting, bool still_held);
   void EndPark(bool same_holder);
 
   uint64_t Tsc() const { return ReadTsc() + static_cast<uint64_t>(tsc_delta_); }
@@ -42,6 +42,7 @@ class Observer {
     uint64_t tsc;
     uint64_t revision;  // by the oracle
     uint32_t holder;
+    uint64_t report;  // the holder's report word
     uint32_t truth;   // enum lockhost_run_state, by the oracle
     uint32_t belief;  // the same, by the page
   };
@@ -53,7 +54,7 @@ class Observer {
   void BookPark(const Sight& before, const Sight& after);
   void CountDelivery(const Sight& before, const Sight& now);
   void CountFirstSight(const Sight& before, const Sight& now);
-  void CountPageWrite(const Sight& now);
+  void CountPageWrite(const Sight& before, const Sight& now);
   static uint64_t StampOf(const lockhost_hint_header* page, const Sight& sight);
   bool FirstToCount(uint32_t vcpu, uint64_t revision);
 
