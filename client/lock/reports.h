@@ -6,9 +6,11 @@
 // A word may end up in the slot of a vCPU that the thread has just left: legal, the
 // next lock operation on that vCPU puts it right. Bit meanings: report_page.h.
 //
-// Said after the fact, so that the atomic operation need not wait for the report's cache
-// line, which waiters read: said before, a hand-over took 5% longer. A vCPU that is
-// preempted in between is reported as it was some ten nanoseconds ago.
+// A waiter says that it holds before it tries to: the atomic operation on a contended word
+// takes long, and an interrupt that comes meanwhile finds the CPU right behind it, so that
+// said afterwards one holder in seven was preempted unreported. A release is said after the
+// fact: waiters have just read the report's cache line, and to wait for it first made a
+// hand-over 5% slower. A vCPU preempted in that gap is reported as a holder for nothing.
 #ifndef LOCKHOST_CLIENT_LOCK_REPORTS_H_
 #define LOCKHOST_CLIENT_LOCK_REPORTS_H_
 

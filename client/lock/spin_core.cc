@@ -27,7 +27,7 @@ class Wait {
     for (uint32_t round = 1;; ++round) {
       const uint32_t seen = __atomic_load_n(word_, __ATOMIC_RELAXED);
       if (!IsHeld(seen)) {
-        if (TryReplace(word_, seen, AsTaken(seen))) return ReportChange(env_, vcpu_, self_, +1);
+        if (TryTake(seen)) return;
         continue;
       }
       if (NeedsHeir(seen) && BecomeHeir(seen)) continue;
@@ -63,6 +63,13 @@ class Wait {
                    .hints_are_prompt = lockhost_hints_are_prompt(&env_.pages) != 0,
                    .holder_on_my_vcpu = holder == vcpu_,
                    .stalled_ns = now_ns - stalled_since_ns_});
+  }
+
+  bool TryTake(uint32_t seen) {
+    ReportChange(env_, vcpu_, self_, +1);
+    if (TryReplace(word_, seen, AsTaken(seen))) return true;
+    ReportChange(env_, vcpu_, self_, -1);
+    return false;
   }
 
   // The word with this waiter as the holder. Others may sleep where it has slept.

@@ -66,10 +66,7 @@ void Observer::Judge(const Sight& sight, uint64_t ticks) {
 // Books the time of a sleep between two sights of one holder.
 void Observer::BookPark(const Sight& before, const Sight& after) {
   if (pages_.hints == nullptr || after.tsc <= before.tsc) return;
-  if (!IsKnown(before.belief) || !IsKnown(before.truth) || before.holder >= pages_.hint_slots) {
-    Judge(before, after.tsc - before.tsc);
-    return;
-  }
+  if (!IsKnown(before.truth) || before.holder >= pages_.hint_slots) return;
   const lockhost_hint_slot* truth = lockhost_hint_slot_at(oracle_, before.holder);
   const lockhost_hint_slot* page = lockhost_hint_slot_at(pages_.hints, before.holder);
   const ParkView park = {
@@ -92,9 +89,13 @@ void Observer::BookPark(const Sight& before, const Sight& after) {
   const uint64_t ticks = after.tsc - before.tsc;
   const uint64_t scale = (ticks << 10) / (park.end_ns - park.begin_ns + 1);
   const uint64_t waited = (judged.waited_ns * scale) >> 10;
+  stats_.judged_ticks += waited;
+  if (!IsKnown(before.belief)) {
+    stats_.no_hint_ticks += waited;
+    return;
+  }
   const uint64_t false_running = (judged.false_running_ns * scale) >> 10;
   const uint64_t false_preempted = (judged.false_preempted_ns * scale) >> 10;
-  stats_.judged_ticks += waited;
   stats_.false_running_ticks += false_running;
   stats_.false_preempted_ticks += false_preempted;
   stats_.agreed_ticks += Between(false_running + false_preempted, waited);
