@@ -32,7 +32,7 @@ struct lockhost_pages {
  */
 static inline uint32_t lockhost_check_hint_page(const struct lockhost_hint_header* page,
                                                 uint64_t bytes) {
-  if (page == 0 || bytes < sizeof(*page)) return 0;
+  if (!page || bytes < sizeof(*page)) return 0;
   if (__atomic_load_n(&page->magic, __ATOMIC_ACQUIRE) != LOCKHOST_HINT_PAGE_MAGIC) return 0;
   if (page->abi_version != LOCKHOST_PAGE_ABI_VERSION) return 0;
   if (page->header_size != sizeof(struct lockhost_hint_header)) return 0;
@@ -46,7 +46,7 @@ static inline uint32_t lockhost_check_hint_page(const struct lockhost_hint_heade
 /* The same for a report page. */
 static inline uint32_t lockhost_check_report_page(const struct lockhost_report_header* page,
                                                   uint64_t bytes) {
-  if (page == 0 || bytes < sizeof(*page)) return 0;
+  if (!page || bytes < sizeof(*page)) return 0;
   if (__atomic_load_n(&page->magic, __ATOMIC_ACQUIRE) != LOCKHOST_REPORT_PAGE_MAGIC) return 0;
   if (page->abi_version != LOCKHOST_PAGE_ABI_VERSION) return 0;
   const uint64_t room = (bytes - sizeof(*page)) / sizeof(struct lockhost_report_slot);
@@ -67,7 +67,7 @@ static inline struct lockhost_report_slot* lockhost_report_slot_at(
 
 /* Whether hints count at `now_ns` (the guest's CLOCK_MONOTONIC). */
 static inline int lockhost_lease_valid(const struct lockhost_pages* pages, uint64_t now_ns) {
-  return pages->lease != 0 &&
+  return pages->lease &&
          __atomic_load_n(&pages->lease->valid_until_ns, __ATOMIC_ACQUIRE) > now_ns;
 }
 
@@ -84,7 +84,7 @@ static inline int lockhost_hint_refuted(const struct lockhost_pages* pages, uint
 
 /* Whether the slots change at the switch itself, not when a message arrives. */
 static inline int lockhost_hints_are_prompt(const struct lockhost_pages* pages) {
-  return pages->hints != 0 && pages->hints->path == LOCKHOST_PAGE_PATH_DIRECT_MAP;
+  return pages->hints && pages->hints->path == LOCKHOST_PAGE_PATH_DIRECT_MAP;
 }
 
 /*
@@ -93,7 +93,7 @@ static inline int lockhost_hints_are_prompt(const struct lockhost_pages* pages) 
  */
 static inline uint32_t lockhost_read_hint(const struct lockhost_pages* pages, uint32_t vcpu,
                                           uint64_t now_ns) {
-  if (pages->hints == 0 || vcpu >= pages->hint_slots) return LOCKHOST_RUN_STATE_UNSPECIFIED;
+  if (!pages->hints || vcpu >= pages->hint_slots) return LOCKHOST_RUN_STATE_UNSPECIFIED;
   if (!lockhost_lease_valid(pages, now_ns)) return LOCKHOST_RUN_STATE_UNSPECIFIED;
   const struct lockhost_hint_slot* slot = lockhost_hint_slot_at(pages->hints, vcpu);
   const uint64_t word = __atomic_load_n(&slot->state_word, __ATOMIC_ACQUIRE);
