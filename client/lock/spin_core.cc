@@ -65,6 +65,7 @@ class Wait {
                    .stalled_ns = now_ns - stalled_since_ns_});
   }
 
+  // Reports first: see reports.h.
   bool TryTake(uint32_t seen) {
     ReportChange(env_, vcpu_, self_, +1);
     if (TryReplace(word_, seen, AsTaken(seen))) return true;
@@ -74,8 +75,9 @@ class Wait {
 
   // The word with this waiter as the holder. Others may sleep where it has slept.
   uint32_t AsTaken(uint32_t seen) const {
-    if (slept_ && (seen & kSleepers) == 0)
+    if (slept_ && (seen & kSleepers) == 0) {
       seen = SleepersSince(env_.platform->now_ns(env_.context));
+    }
     return tag_ | (heir_ ? seen & ~kHeir : seen);
   }
 
