@@ -67,8 +67,7 @@ static inline struct lockhost_report_slot* lockhost_report_slot_at(
 
 /* Whether hints count at `now_ns` (the guest's CLOCK_MONOTONIC). */
 static inline int lockhost_lease_valid(const struct lockhost_pages* pages, uint64_t now_ns) {
-  return pages->lease &&
-         __atomic_load_n(&pages->lease->valid_until_ns, __ATOMIC_ACQUIRE) > now_ns;
+  return pages->lease && __atomic_load_n(&pages->lease->valid_until_ns, __ATOMIC_ACQUIRE) > now_ns;
 }
 
 /*
@@ -84,7 +83,8 @@ static inline int lockhost_hint_refuted(const struct lockhost_pages* pages, uint
 
 /* Whether the slots change at the switch itself, not when a message arrives. */
 static inline int lockhost_hints_are_prompt(const struct lockhost_pages* pages) {
-  return pages->hints && pages->hints->path == LOCKHOST_PAGE_PATH_DIRECT_MAP;
+  return pages->hints &&
+         __atomic_load_n(&pages->hints->path, __ATOMIC_RELAXED) == LOCKHOST_PAGE_PATH_DIRECT_MAP;
 }
 
 /*

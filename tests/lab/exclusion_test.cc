@@ -76,13 +76,13 @@ TEST_P(ExclusionTest, HoldsWhileThePageFillsWithGarbage) {
   ASSERT_NO_FATAL_FAILURE(Boot(Overcommitted()));
   if (machine_ == nullptr) return;
   ForgeHints();
-  auto* words = static_cast<volatile uint64_t*>(pages_->grpc_page().data());
+  auto* words = static_cast<uint64_t*>(pages_->grpc_page().data());
   const size_t count = pages_->grpc_page().bytes() / sizeof(uint64_t);
   uint64_t seed = 1;
   ExpectSound(Subject::kLockhostGrpc, [&] {
     for (size_t i = 0; i < count; ++i) {
       seed = seed * 6364136223846793005u + 1442695040888963407u;  // Knuth's MMIX generator
-      words[i] = seed ^ (seed >> 29);
+      __atomic_store_n(&words[i], seed ^ (seed >> 29), __ATOMIC_RELAXED);
     }
   });
 }
@@ -91,13 +91,13 @@ TEST_P(ExclusionTest, HoldsWhileTheReportPageFillsWithGarbage) {
   ASSERT_NO_FATAL_FAILURE(Boot(Overcommitted()));
   if (machine_ == nullptr) return;
   ForgeHints();
-  auto* words = static_cast<volatile uint64_t*>(pages_->reports(/*watched=*/true).data());
+  auto* words = static_cast<uint64_t*>(pages_->reports(/*watched=*/true).data());
   const size_t count = pages_->reports(/*watched=*/true).bytes() / sizeof(uint64_t);
   uint64_t seed = 2;
   ExpectSound(Subject::kLockhostGrpc, [&] {
     for (size_t i = 0; i < count; ++i) {
       seed = seed * 6364136223846793005u + 1442695040888963407u;
-      words[i] = seed;
+      __atomic_store_n(&words[i], seed, __ATOMIC_RELAXED);
     }
   });
 }
