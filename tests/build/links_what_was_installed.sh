@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs to a prefix that the build never heard of, then builds and runs an application
+# with nothing but what pkg-config says: links_what_was_installed.sh CMAKE BUILD CXX SANITIZE
+set -euo pipefail
+cmake=$1 build=$2 cxx=$3 sanitize=$4
+if [[ -n "$sanitize" ]]; then
+  echo "skipped: a sanitized library wants its sanitizer in the application too"
+  exit 77
+fi
+prefix=$(mktemp -d)
+trap 'rm -rf "$prefix"' EXIT
+"$cmake" --install "$build" --prefix "$prefix" >/dev/null
+export PKG_CONFIG_PATH
+PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name lockhost.pc)")
+cat >"$prefix/application.cc" <<'END'
+#include "client/lock/spinlock.h"
+
+#include <cstdio>
+#include <mutex>
+
+#include "client/lock/lockhost.h"
+
+int main() {
+  lockhost::SpinLock lock;
+  const std::lock_guard<lockhost::SpinLock> held(lock);
+  std::puts(lockhost_status_text(lockhost_status()));
+  return lock.is_locked() ? 0 : 1;
+}
+END
+read -ra flags <<<"$(pkg-config --cflags --libs lockhost)"
+"$cxx" -std=c++20 -Wall -Wextra -Werror "$prefix/application.cc" "${flags[@]}" -o "$prefix/application"
+LD_LIBRARY_PATH=$(pkg-config --variable=libdir lockhost) "$prefix/application"
