@@ -13,8 +13,8 @@ constexpr mode_t kMode = 0666;  // applications write
 
 // The number of slots that a page left by an agent before says it has; 0: none did.
 uint32_t SlotsThere(const lockhost_report_header& page, uint32_t room) {
-  const bool ours = page.magic == LOCKHOST_REPORT_PAGE_MAGIC &&
-                    page.abi_version == LOCKHOST_PAGE_ABI_VERSION;
+  const bool ours =
+      page.magic == LOCKHOST_REPORT_PAGE_MAGIC && page.abi_version == LOCKHOST_PAGE_ABI_VERSION;
   const uint32_t count = page.slot_count;
   return ours && count <= room ? count : 0;
 }

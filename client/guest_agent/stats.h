@@ -10,17 +10,17 @@ namespace lockhost::guest_agent {
 
 // What the guest agent counts. Thread-safe.
 struct Stats {
-  std::atomic<uint64_t> connects{0};      // streams that brought a first message
-  std::atomic<uint64_t> messages{0};      // good messages of the host
+  std::atomic<uint64_t> connects{0};  // streams that brought a first message
+  std::atomic<uint64_t> messages{0};  // good messages of the host
   std::atomic<uint64_t> snapshots{0};
-  std::atomic<uint64_t> deltas{0};        // delivered hint events: each wrote slots under demand
+  std::atomic<uint64_t> deltas{0};  // delivered hint events: each wrote slots under demand
   std::atomic<uint64_t> heartbeats{0};
-  std::atomic<uint64_t> hints{0};         // slots written
-  std::atomic<uint64_t> resyncs{0};       // snapshots because the host had lost something
-  std::atomic<uint64_t> bad_messages{0};  // broke the protocol; the stream was dropped
-  std::atomic<uint64_t> dropped_vcpus{0}; // hints for vCPUs that the page has no slot for
-  std::atomic<uint64_t> rings{0};         // demand began
-  std::atomic<uint64_t> reports{0};       // ReportHolders messages handed to gRPC
+  std::atomic<uint64_t> hints{0};            // slots written
+  std::atomic<uint64_t> resyncs{0};          // snapshots because the host had lost something
+  std::atomic<uint64_t> bad_messages{0};     // broke the protocol; the stream was dropped
+  std::atomic<uint64_t> dropped_vcpus{0};    // hints for vCPUs that the page has no slot for
+  std::atomic<uint64_t> rings{0};            // demand began
+  std::atomic<uint64_t> reports{0};          // ReportHolders messages handed to gRPC
   std::atomic<uint64_t> reports_skipped{0};  // the one before was still on its way
 
   // One JSON object on one line, keys as above.

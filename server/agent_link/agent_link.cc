@@ -44,8 +44,7 @@ void AgentLink::TellSource() {
   std::unique_ptr<HintRing> ring;
   std::unique_ptr<InterestMap> interest;
   if (source_.hint_ring.valid()) {
-    absl::StatusOr<std::unique_ptr<HintRing>> opened =
-        HintRing::Open(std::move(source_.hint_ring));
+    absl::StatusOr<std::unique_ptr<HintRing>> opened = HintRing::Open(std::move(source_.hint_ring));
     if (opened.ok()) {
       ring = *std::move(opened);
     } else {

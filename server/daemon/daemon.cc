@@ -44,8 +44,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options, Clock clo
   if (!wire.ok()) return wire.status();
   daemon->wire_ = *std::move(wire);
   daemon->queue_ = std::make_unique<HintQueue>(daemon->wire_.get());
-  absl::StatusOr<std::unique_ptr<Publisher>> publisher = Publisher::Start(
-      daemon->options_.publisher, clock, daemon->queue_.get(), &daemon->stats_);
+  absl::StatusOr<std::unique_ptr<Publisher>> publisher =
+      Publisher::Start(daemon->options_.publisher, clock, daemon->queue_.get(), &daemon->stats_);
   if (!publisher.ok()) return publisher.status();
   daemon->publisher_ = *std::move(publisher);
   daemon->servers_ = std::make_unique<VmServers>(daemon->options_.vm, daemon->publisher_.get(),
@@ -118,17 +118,17 @@ void Daemon::OnAgentHere(const agent::SourceMessage& source, std::unique_ptr<Hin
 void Daemon::OnAgentGone(const absl::Status& why, uint64_t retry_in_ns) {
   SourceState source = directory_.source();
   if (std::exchange(source.connected, false)) {
-    observer_.warning(absl::StrCat("agent lost (", why.ToString(),
-                                   "); guests fall back when their lease runs out; next attempt in ",
-                                   retry_in_ns / 1'000'000, " ms"));
+    observer_.warning(
+        absl::StrCat("agent lost (", why.ToString(),
+                     "); guests fall back when their lease runs out; next attempt in ",
+                     retry_in_ns / 1'000'000, " ms"));
     directory_.SetSource(std::move(source));
     publisher_->AgentGone();
   }
 }
 
 absl::Status Daemon::OnVm(const agent::VmMessage& message, int table_fd) {
-  absl::StatusOr<std::unique_ptr<agent::TableReader>> table =
-      agent::TableReader::Attach(table_fd);
+  absl::StatusOr<std::unique_ptr<agent::TableReader>> table = agent::TableReader::Attach(table_fd);
   if (!table.ok()) return table.status();
   VmFacts facts = VmFacts::FromMessage(message);
   VmDirectory::Record record = directory_.Find(facts.vm_id);

@@ -19,9 +19,9 @@ struct DemandUpdate {
 // (ns, CLOCK_MONOTONIC). Not thread-safe: the publisher's thread owns it.
 class Demand {
  public:
-  static constexpr uint64_t kMaxTtlNs = 1'000'000'000;    // whatever a guest asks for
-  static constexpr uint64_t kAwaitedNs = 300'000'000;     // after the last mention
-  static constexpr uint32_t kWords = 16;                  // 1,024 vCPUs, as InterestEntry
+  static constexpr uint64_t kMaxTtlNs = 1'000'000'000;  // whatever a guest asks for
+  static constexpr uint64_t kAwaitedNs = 300'000'000;   // after the last mention
+  static constexpr uint32_t kWords = 16;                // 1,024 vCPUs, as InterestEntry
 
   // Returns true if demand begins with this update.
   bool Apply(const DemandUpdate& update, uint64_t now_ns);

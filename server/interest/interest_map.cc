@@ -27,8 +27,7 @@ absl::StatusOr<std::unique_ptr<InterestMap>> InterestMap::Map(int fd) {
   }
   void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (memory == MAP_FAILED) return absl::ErrnoToStatus(errno, "map the interest map");
-  return std::unique_ptr<InterestMap>(
-      new InterestMap(static_cast<agent::InterestEntry*>(memory)));
+  return std::unique_ptr<InterestMap>(new InterestMap(static_cast<agent::InterestEntry*>(memory)));
 }
 
 InterestMap::~InterestMap() {

@@ -107,16 +107,15 @@ void AddStreams(const Records& records, Families* out) {
                        records, [](const VmCounters& c) { return c.streams_refused.load(); }));
   out->push_back(PerVm(CounterFamily("lockhost_hints_sent_total", "vCPU states sent."), records,
                        [](const VmCounters& c) { return c.hints.load(); }));
-  out->push_back(PerVm(CounterFamily("lockhost_deltas_sent_total", "Delta messages sent."),
-                       records, [](const VmCounters& c) { return c.deltas.load(); }));
-  out->push_back(PerVm(CounterFamily("lockhost_heartbeats_sent_total", "Heartbeats sent."),
-                       records, [](const VmCounters& c) { return c.heartbeats.load(); }));
+  out->push_back(PerVm(CounterFamily("lockhost_deltas_sent_total", "Delta messages sent."), records,
+                       [](const VmCounters& c) { return c.deltas.load(); }));
+  out->push_back(PerVm(CounterFamily("lockhost_heartbeats_sent_total", "Heartbeats sent."), records,
+                       [](const VmCounters& c) { return c.heartbeats.load(); }));
   Family snapshots = CounterFamily("lockhost_snapshots_sent_total", "Snapshots sent, by reason.");
   for (const VmDirectory::Record& record : records) {
     for (size_t reason = 1; reason < kSnapshotReasons.size(); ++reason) {
-      snapshots.Add(
-          {{"vm", absl::StrCat(record->vm_id())}, {"reason", kSnapshotReasons[reason]}},
-          static_cast<double>(record->counters().snapshots[reason].load()));
+      snapshots.Add({{"vm", absl::StrCat(record->vm_id())}, {"reason", kSnapshotReasons[reason]}},
+                    static_cast<double>(record->counters().snapshots[reason].load()));
     }
   }
   out->push_back(snapshots.Take());
@@ -163,10 +162,10 @@ void AddPublisher(const PublisherStats& stats, Families* out) {
                      .Add({{"reason", "unknown_vm"}}, static_cast<double>(stats.events_unknown))
                      .Add({{"reason", "invalid"}}, static_cast<double>(stats.events_invalid))
                      .Take());
-  out->push_back(CounterFamily("lockhost_publisher_wakeups_total",
-                               "Times the publisher's thread woke up.")
-                     .Add({}, static_cast<double>(stats.wakeups))
-                     .Take());
+  out->push_back(
+      CounterFamily("lockhost_publisher_wakeups_total", "Times the publisher's thread woke up.")
+          .Add({}, static_cast<double>(stats.wakeups))
+          .Take());
   out->push_back(Family(prometheus::MetricType::Histogram, "lockhost_hint_delivery_seconds",
                         "From a vCPU's switch to handing the delta that tells it to gRPC.")
                      .Add(ToMetric(stats.delivery))

@@ -103,9 +103,9 @@ class Publisher {
   const UniqueFd wake_;   // eventfd: commands are there
   const UniqueFd epoll_;  // wake_ and the ring
   std::mutex mutex_;
-  std::vector<Command> inbox_;      // guarded by mutex_
+  std::vector<Command> inbox_;  // guarded by mutex_
   std::atomic<bool> stop_{false};
-  std::atomic<bool> idle_{true};    // no stream is open, nor closing
+  std::atomic<bool> idle_{true};  // no stream is open, nor closing
   // The thread's own:
   std::vector<Command> commands_;
   std::unique_ptr<HintRing> ring_;

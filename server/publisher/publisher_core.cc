@@ -141,7 +141,8 @@ void PublisherCore::FlushVm(Vm& vm, uint64_t now_ns) {
 
 bool PublisherCore::WriteNext(Vm& vm, Stream& stream, uint64_t now_ns) {
   VmCounters& counters = vm.record->counters();
-  const Subscription::View view{*vm.table, GuestGeneration(*vm.table, options_.instance), vm.vcpu_end};
+  const Subscription::View view{*vm.table, GuestGeneration(*vm.table, options_.instance),
+                                vm.vcpu_end};
   const bool deltas = vm.demand.active(now_ns) && stream.sink->wants_deltas();
   switch (stream.subscription.Next(view, deltas, now_ns, &message_)) {
     case Subscription::Message::kNone:
@@ -217,8 +218,8 @@ uint64_t PublisherCore::TickVm(Vm& vm, uint64_t now_ns) {
   const bool poll = vm.demand_told && !has_ring_;
   bool due = poll;
   for (const Stream& stream : vm.streams) {
-    due |= stream.dirty || now_ns + options_.timing.heartbeat_slack_ns >=
-                               stream.subscription.heartbeat_due_ns();
+    due |= stream.dirty ||
+           now_ns + options_.timing.heartbeat_slack_ns >= stream.subscription.heartbeat_due_ns();
   }
   if (due) {
     if (!vm.demand_told || poll) vm.vcpu_end = VcpuEnd(*vm.table);

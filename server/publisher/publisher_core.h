@@ -117,8 +117,8 @@ class PublisherCore {
   std::vector<Vm*> touched_;  // by events since the last Flush()
   std::vector<Closing> closing_;
   uint32_t streams_ = 0;
-  uint64_t retry_ns_ = 0;              // pause before the next look at blocked streams
-  v1::WatchHintsResponse message_;     // reused: after some messages, no allocation
+  uint64_t retry_ns_ = 0;           // pause before the next look at blocked streams
+  v1::WatchHintsResponse message_;  // reused: after some messages, no allocation
 };
 
 }  // namespace lockhost::server

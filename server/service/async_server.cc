@@ -14,8 +14,7 @@ namespace {
 
 void SetLimits(const AsyncServer::Options& options, grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(options.max_message_bytes);
-  builder->SetResourceQuota(
-      grpc::ResourceQuota(options.socket_path).Resize(options.memory_bytes));
+  builder->SetResourceQuota(grpc::ResourceQuota(options.socket_path).Resize(options.memory_bytes));
   const auto set = [builder](const char* name, int value) {
     builder->AddChannelArgument(name, value);
   };
@@ -52,8 +51,8 @@ absl::Status AsyncServer::Start(const Options& options, grpc::Service* service,
     queue_->Shutdown();
     return absl::InternalError(absl::StrCat("gRPC cannot serve ", options.socket_path));
   }
-  health_ = std::make_unique<HealthService>(&unknown_methods_, queue_.get(),
-                                            std::move(health_name));
+  health_ =
+      std::make_unique<HealthService>(&unknown_methods_, queue_.get(), std::move(health_name));
   arm();
   absl::Status added = wire_->Add(this);
   if (!added.ok()) Shutdown(0);

@@ -78,7 +78,7 @@ class HintStream final : public HintSink, public CallTag {
   absl::Status admission_;
   Step step_ = Step::kAccepting;
   bool counted_ = false;
-  bool failed_ = false;                // a write failed: the call is dead
+  bool failed_ = false;                 // a write failed: the call is dead
   std::optional<absl::Status> ending_;  // as soon as the write is through
   Over over_;
 };

@@ -132,12 +132,11 @@ absl::StatusOr<std::unique_ptr<HostServer>> HostServer::Start(const std::string&
   options.socket_path = socket_path;
   options.socket_mode = socket_mode;
   std::unique_ptr<HostServer> server(new HostServer(directory, wire, clock));
-  absl::Status started =
-      server->server_.Start(options, &server->service_, v1::HostService::service_full_name(),
-                            [&server] {
-                              new ListCall(server.get());
-                              new WatchCall(server.get());
-                            });
+  absl::Status started = server->server_.Start(options, &server->service_,
+                                               v1::HostService::service_full_name(), [&server] {
+                                                 new ListCall(server.get());
+                                                 new WatchCall(server.get());
+                                               });
   if (!started.ok()) return started;
   return server;
 }

@@ -20,8 +20,8 @@ class HostServer {
   // `directory` and `wire` outlive the server.
   static absl::StatusOr<std::unique_ptr<HostServer>> Start(const std::string& socket_path,
                                                            mode_t socket_mode,
-                                                           const VmDirectory* directory,
-                                                           Wire* wire, Clock clock);
+                                                           const VmDirectory* directory, Wire* wire,
+                                                           Clock clock);
   ~HostServer();
 
   // Health answers NOT_SERVING, and WatchVm streams end at their next message.

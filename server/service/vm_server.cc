@@ -16,11 +16,11 @@ absl::StatusOr<std::unique_ptr<VmServer>> VmServer::Start(const Options& options
   server_options.socket_mode = options.socket_mode;
   std::unique_ptr<VmServer> server(
       new VmServer(options, std::move(record), publisher, queue, wire, clock));
-  absl::Status started = server->server_.Start(
-      server_options, &server->service_, v1::HintService::service_full_name(), [&server] {
-        HintStream::AcceptNext(server.get());
-        ReportCall::AcceptNext(server.get());
-      });
+  absl::Status started = server->server_.Start(server_options, &server->service_,
+                                               v1::HintService::service_full_name(), [&server] {
+                                                 HintStream::AcceptNext(server.get());
+                                                 ReportCall::AcceptNext(server.get());
+                                               });
   if (!started.ok()) return started;
   return server;
 }

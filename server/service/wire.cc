@@ -83,9 +83,8 @@ void Wire::StopAccepting(WireServer* server) {
 
 void Wire::Remove(WireServer* server) {
   std::unique_lock lock(mutex_);
-  const auto found = std::find_if(entries_.begin(), entries_.end(), [server](const auto& entry) {
-    return entry->server == server;
-  });
+  const auto found = std::find_if(entries_.begin(), entries_.end(),
+                                  [server](const auto& entry) { return entry->server == server; });
   if (found == entries_.end()) return;
   const std::shared_ptr<Entry> entry = *found;
   entry->close = true;

@@ -44,8 +44,8 @@ TEST(BackoffTest, PicksFromTheWholeRange) {
 TEST(BackoffTest, DifferentSeedsDoNotStayInStep) {
   std::set<uint64_t> delays;
   for (uint64_t seed = 0; seed < 50; ++seed) {
-    delays.insert(Backoff({.first_ceiling_ns = 1'000'000, .last_ceiling_ns = 1'000'000}, seed)
-                      .NextDelayNs());
+    delays.insert(
+        Backoff({.first_ceiling_ns = 1'000'000, .last_ceiling_ns = 1'000'000}, seed).NextDelayNs());
   }
   EXPECT_GT(delays.size(), 45u);
 }

@@ -60,8 +60,7 @@ TEST(FailuresTest, TheVmGoesAndTheGuestAgentStops) {
   ASSERT_TRUE(Eventually([&] { return guest.done(); }));
   EXPECT_TRUE(absl::IsNotFound(guest.result())) << guest.result();
   EXPECT_FALSE(guest.HasLease());
-  EXPECT_TRUE(
-      Eventually([&] { return access(host.VmSocket().c_str(), F_OK) != 0; }));
+  EXPECT_TRUE(Eventually([&] { return access(host.VmSocket().c_str(), F_OK) != 0; }));
 }
 
 TEST(FailuresTest, AVmThatGoesDisturbsNoOther) {

@@ -127,7 +127,8 @@ TEST(HintPageWriterTest, AFileThatIsTooShortOrNoFileIsRefused) {
   MakeFile(directory.File("short"), 100);
   EXPECT_TRUE(absl::IsInvalidArgument(
       HintPageWriter::Open(directory.File("short"), 4, LOCKHOST_PAGE_PATH_GRPC).status()));
-  EXPECT_FALSE(HintPageWriter::Open(directory.File("no/such/dir"), 4, LOCKHOST_PAGE_PATH_GRPC).ok());
+  EXPECT_FALSE(
+      HintPageWriter::Open(directory.File("no/such/dir"), 4, LOCKHOST_PAGE_PATH_GRPC).ok());
   EXPECT_TRUE(absl::IsInvalidArgument(
       HintPageWriter::Open("/dev/null", 4, LOCKHOST_PAGE_PATH_GRPC).status()));
 }

@@ -147,8 +147,7 @@ TEST_F(HintReceiverTest, ANewGenerationForgetsTheOld) {
 TEST_F(HintReceiverTest, ABadMessageIsCountedAndVoidsThePage) {
   HintReceiver receiver = MakeReceiver();
   ASSERT_TRUE(receiver.Apply(Snapshot(5, {})).ok());
-  EXPECT_TRUE(absl::IsInvalidArgument(
-      receiver.Apply(Delta({Vcpu(16, v1::RUN_STATE_RUNNING, 1)}))));
+  EXPECT_TRUE(absl::IsInvalidArgument(receiver.Apply(Delta({Vcpu(16, v1::RUN_STATE_RUNNING, 1)}))));
   EXPECT_EQ(page_->valid_until_ns, 0u);
   EXPECT_EQ(stats_.bad_messages, 1u);
 }
@@ -157,8 +156,8 @@ TEST_F(HintReceiverTest, VcpusWithoutASlotAreCountedAndLeftOut) {
   HintReceiver receiver = MakeReceiver();
   receiver.SetDemand(true);
   ASSERT_TRUE(receiver
-                  .Apply(Snapshot(5, {Vcpu(10, v1::RUN_STATE_RUNNING, 1),
-                                      Vcpu(3, v1::RUN_STATE_RUNNING, 1)}))
+                  .Apply(Snapshot(
+                      5, {Vcpu(10, v1::RUN_STATE_RUNNING, 1), Vcpu(3, v1::RUN_STATE_RUNNING, 1)}))
                   .ok());
   EXPECT_EQ(stats_.dropped_vcpus, 1u);
   EXPECT_EQ(Hint(3), static_cast<uint32_t>(LOCKHOST_RUN_STATE_RUNNING));

@@ -55,9 +55,7 @@ TEST(MessageCheckTest, AMessageOfANewerKindPasses) {
   EXPECT_TRUE(CheckHostMessage(message, 8).ok());
 }
 
-TEST(MessageCheckTest, TheFirstMessageIsASnapshot) {
-  ExpectBad(GoodDelta(), 0, "snapshot");
-}
+TEST(MessageCheckTest, TheFirstMessageIsASnapshot) { ExpectBad(GoodDelta(), 0, "snapshot"); }
 
 TEST(MessageCheckTest, LeaseIsBounded) {
   v1::WatchHintsResponse message = GoodSnapshot();

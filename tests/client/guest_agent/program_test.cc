@@ -29,9 +29,11 @@ class GuestdTest : public testing::Test {
   }
 
   void Start(std::vector<std::string> arguments) {
-    std::vector<std::string> all = {LOCKHOST_GUESTD_PROGRAM, "--host=unix:" + File("host.sock"),
+    std::vector<std::string> all = {LOCKHOST_GUESTD_PROGRAM,
+                                    "--host=unix:" + File("host.sock"),
                                     "--hint-page=" + File("hints"),
-                                    "--report-page=" + File("reports"), "--slots=8",
+                                    "--report-page=" + File("reports"),
+                                    "--slots=8",
                                     "--stats-file=" + File("stats.json")};
     all.insert(all.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
@@ -96,7 +98,7 @@ TEST_F(GuestdTest, DemandWithoutAHostNeitherHangsNorSpeaks) {
   lockhost_report_slot_at(reports.get(), 1)->awaited = 1;
   ASSERT_EQ(__atomic_exchange_n(&reports->bell_armed, 0, __ATOMIC_SEQ_CST), 1u);
   __atomic_fetch_add(&reports->bell, 1, __ATOMIC_SEQ_CST);
-  kill(pid_, SIGUSR1);  // stands for the waiter's futex wake: the agent looks again
+  kill(pid_, SIGUSR1);        // stands for the waiter's futex wake: the agent looks again
   ASSERT_TRUE(AwaitReady());  // demand has ended, the bell is armed again
   EXPECT_EQ(lockhost_report_slot_at(reports.get(), 1)->awaited, 0u);
   kill(pid_, SIGINT);

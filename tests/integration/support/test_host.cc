@@ -21,9 +21,8 @@ server::Daemon::Options ServerOptions(const std::string& agent_socket, const std
   options.run_dir = run_dir;
   options.version = "test";
   options.agent_backoff = {.first_ceiling_ns = 5 * kMs, .last_ceiling_ns = 50 * kMs};
-  options.publisher.timing = {.lease_ns = 1500 * kMs,
-                              .heartbeat_ns = 100 * kMs,
-                              .heartbeat_slack_ns = 20 * kMs};
+  options.publisher.timing = {
+      .lease_ns = 1500 * kMs, .heartbeat_ns = 100 * kMs, .heartbeat_slack_ns = 20 * kMs};
   options.publisher.instance = instance;
   options.vm.max_streams = max_streams;
   options.wire_look_ns = 5 * kMs;  // the guests' threads sleep in the same gRPC
@@ -48,9 +47,8 @@ TestServer::TestServer(const std::string& agent_socket, const std::string& run_d
                        uint64_t instance, uint32_t max_streams)
     : stop_(eventfd(0, EFD_CLOEXEC)) {
   const auto ignore = [](const std::string&) {};
-  auto daemon =
-      server::Daemon::Start(ServerOptions(agent_socket, run_dir, instance, max_streams),
-                            MonotonicClock(), {.info = ignore, .warning = ignore});
+  auto daemon = server::Daemon::Start(ServerOptions(agent_socket, run_dir, instance, max_streams),
+                                      MonotonicClock(), {.info = ignore, .warning = ignore});
   EXPECT_TRUE(daemon.ok()) << daemon.status();
   daemon_ = *std::move(daemon);
   thread_ = std::thread([this] { daemon_->Run(stop_.get()); });
@@ -127,8 +125,7 @@ std::string TestHost::VmSocket(uint64_t vm_id) const {
 std::shared_ptr<grpc::Channel> TestHost::Connect(const std::string& socket) const {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel("unix:" + socket, grpc::InsecureChannelCredentials(),
-                                   arguments);
+  return grpc::CreateCustomChannel("unix:" + socket, grpc::InsecureChannelCredentials(), arguments);
 }
 
 bool TestHost::Serves(uint64_t vm_id) const {

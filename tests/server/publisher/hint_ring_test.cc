@@ -30,8 +30,8 @@ UniqueFd LoadWriter(int ring, int size) {
   std::vector<bpf_insn> program;
   for (int16_t at = 0; at < kRecord; at += 8) {
     program.push_back({BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_2, BPF_REG_1, at, 0});
-    program.push_back({BPF_STX | BPF_MEM | BPF_DW, BPF_REG_10, BPF_REG_2,
-                       static_cast<int16_t>(at - kRecord), 0});
+    program.push_back(
+        {BPF_STX | BPF_MEM | BPF_DW, BPF_REG_10, BPF_REG_2, static_cast<int16_t>(at - kRecord), 0});
   }
   const bpf_insn output[] = {
       {BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10, 0, 0},
@@ -77,8 +77,8 @@ TEST_F(HintRingTest, EventsArriveInOrderAndWakeTheSleeper) {
   auto ring = HintRing::Open(UniqueFd(dup(ring_fd_.get())));
   ASSERT_TRUE(ring.ok()) << ring.status();
   for (uint32_t i = 0; i < 3; ++i) {
-    ASSERT_TRUE(Write(writer_, {.vm_id = 7, .vm_index = 1, .vcpu_id = i, .state_word = 2,
-                                .at_ns = 100 + i}));
+    ASSERT_TRUE(Write(
+        writer_, {.vm_id = 7, .vm_index = 1, .vcpu_id = i, .state_word = 2, .at_ns = 100 + i}));
   }
   ASSERT_TRUE(Readable((*ring)->epoll_fd()));
   std::vector<agent::HintEvent> events;
@@ -107,8 +107,8 @@ TEST_F(HintRingTest, RecordsOfAnotherSizeAreReportedAndSkipped) {
 
 TEST_F(HintRingTest, NeedsNoPrivilege) {
   if (geteuid() != 0) GTEST_SKIP() << "only root has a privilege to give up";
-  ASSERT_TRUE(Write(writer_, {.vm_id = 7, .vm_index = 0, .vcpu_id = 0, .state_word = 0,
-                              .at_ns = 0}));
+  ASSERT_TRUE(
+      Write(writer_, {.vm_id = 7, .vm_index = 0, .vcpu_id = 0, .state_word = 0, .at_ns = 0}));
   const pid_t child = fork();
   if (child == 0) {
     if (setgroups(0, nullptr) != 0 || setgid(65534) != 0 || setuid(65534) != 0) _exit(2);

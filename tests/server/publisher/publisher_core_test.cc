@@ -42,8 +42,8 @@ class PublisherCoreTest : public testing::Test {
                       now_);
   }
   void Event(uint32_t vcpu_id, uint64_t at_ns) {
-    core_.OnEvent({.vm_id = kVm, .vm_index = kIndex, .vcpu_id = vcpu_id, .state_word = 0,
-                   .at_ns = at_ns});
+    core_.OnEvent(
+        {.vm_id = kVm, .vm_index = kIndex, .vcpu_id = vcpu_id, .state_word = 0, .at_ns = at_ns});
     core_.Flush(now_);
   }
   bool HasDemand() { return interest_->HasDemand(kIndex, kVm, now_); }

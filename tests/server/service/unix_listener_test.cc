@@ -67,8 +67,8 @@ TEST_F(UnixListenerTest, RemovesItsFile) {
 }
 
 TEST_F(UnixListenerTest, SaysWhatIsWrong) {
-  EXPECT_TRUE(
-      absl::IsInvalidArgument(UnixListener::Open("/tmp/" + std::string(200, 'x'), 0600, 2).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      UnixListener::Open("/tmp/" + std::string(200, 'x'), 0600, 2).status()));
   EXPECT_FALSE(UnixListener::Open(directory_.path() + "/no/dir.sock", 0600, 2).ok());
   mkdir(path_.c_str(), 0700);
   EXPECT_FALSE(UnixListener::Open(path_, 0600, 2).ok());  // a directory is in the way
