@@ -17,15 +17,15 @@ namespace lockhost::lock {
 // Takes the lock, however long it takes; attaches the pages at the first call.
 void LockSlow(uint32_t* word);
 
-// Wakes the heir that Release() made.
-void WakeHeirSlow(uint32_t* word);
+// Wakes one sleeper on the word.
+void KickSlow(uint32_t* word);
 
 inline bool TryLockInline(uint32_t* word) {
   return TryLockOn(ProcessEnv(), word, &ThisThread(), CurrentVcpu());
 }
 
 inline void UnlockInline(uint32_t* word) {
-  if (UnlockOn(ProcessEnv(), word, &ThisThread(), CurrentVcpu())) WakeHeirSlow(word);
+  if (UnlockOn(ProcessEnv(), word, &ThisThread(), CurrentVcpu())) KickSlow(word);
 }
 
 }  // namespace lockhost::lock

@@ -9,21 +9,25 @@
 //   bits 16-29  rotation time: when a sleeper was last relieved (or the first one lay
 //               down), in units of 2^18 ns of the platform's clock, modulo 2^14. Only
 //               says when a spinner gives its place up.
-//   bit 30      heir: somebody is awake on behalf of the sleepers: a waiter that spins,
-//               a sleeper that was woken, or the kick that is on its way to one. No
-//               unlock need wake anybody. Cleared by the heir when it takes the lock or
-//               goes to sleep. Meaningless without bit 31.
+//   bit 30      heir: somebody is awake on behalf of the sleepers: a waiter that spins, or
+//               a sleeper that was woken in its stead. No unlock need wake anybody.
+//               Cleared by the heir when it takes the lock, and by whoever goes to sleep.
+//               Meaningless without bit 31.
 //   bit 31      sleepers: somebody may sleep on the word. Legal to be set for nothing
 //               (a kick too many); illegal to be clear while somebody sleeps and nobody
 //               is on the way to set it again.
 //
 // Who has slept takes the lock with the sleepers bit set, because others may still
-// sleep (Drepper, "Futexes Are Tricky", mutex 2). The unlock that finds sleepers without
-// an heir makes one: it sets the bit and wakes one sleeper, as Go's sync.Mutex does. So
-// a busy lock is handed between the few who are awake, and those for whom there is no
-// CPU stay asleep. They are not overtaken for ever: once kRotateEvery has passed, the
-// heir that spins wakes the oldest sleeper and lies down in its stead, which leaves as
-// many awake as before (Dice, "Malthusian Locks", EuroSys 2017).
+// sleep; the unlock that finds sleepers without an heir clears the word and wakes one
+// (Drepper, "Futexes Are Tricky", mutex 2). With an heir it leaves both bits and wakes
+// nobody, as Go's sync.Mutex does. So a busy lock is handed between the few who are awake,
+// and those for whom there is no CPU stay asleep. They are not overtaken for ever: once
+// kRotateEvery has passed, the heir that spins wakes the oldest sleeper and lies down in
+// its stead, which leaves as many awake as before (Dice, "Malthusian Locks", EuroSys 2017).
+//
+// The word is not touched after the store that frees it: whoever takes the lock next may
+// free its memory. An heir bit without an heir (the copy of the word in a forked child)
+// misleads nobody: going to sleep clears it.
 #ifndef LOCKHOST_CLIENT_LOCK_LOCK_WORD_H_
 #define LOCKHOST_CLIENT_LOCK_LOCK_WORD_H_
 
@@ -78,7 +82,8 @@ constexpr bool NeedsHeir(uint32_t word) { return (word & (kSleepers | kHeir)) ==
 
 // The word after the unlock of `held`.
 constexpr uint32_t Released(uint32_t held) {
-  return (held & kSleepers) != 0 ? (held & ~kHolderMask) | kHeir : 0;
+  constexpr uint32_t kBoth = kSleepers | kHeir;
+  return (held & kBoth) == kBoth ? held & ~kHolderMask : 0;
 }
 
 // Takes the word if it is free, sleepers or not. Acquire order on success.
@@ -93,8 +98,7 @@ inline bool TryTakeFree(uint32_t* word, uint32_t tag) {
   return false;
 }
 
-// Releases the word, taken with `tag`; release order. True: the caller has made an heir
-// and must wake it (WakeHeir).
+// Releases the word, taken with `tag`; release order. True: the caller must wake a sleeper.
 inline bool Release(uint32_t* word, uint32_t tag) {
   uint32_t held = tag;  // a guess: to read first would fetch a contended line twice
   while (!__atomic_compare_exchange_n(word, &held, Released(held), /*weak=*/false, __ATOMIC_RELEASE,
@@ -102,9 +106,6 @@ inline bool Release(uint32_t* word, uint32_t tag) {
   }
   return NeedsHeir(held);
 }
-
-// Wakes the oldest sleeper as the heir that the word already promises. False: nobody slept.
-bool WakeHeir(const lockhost_env& env, uint32_t* word);
 
 }  // namespace lockhost::lock
 

@@ -87,7 +87,7 @@ void LockSlow(uint32_t* word) {
   lockhost_core_lock(&ProcessEnv(), word);
 }
 
-void WakeHeirSlow(uint32_t* word) { WakeHeir(ProcessEnv(), word); }
+void KickSlow(uint32_t* word) { kLinuxPlatform.kick(nullptr, word); }
 
 }  // namespace lockhost::lock
 

@@ -46,12 +46,12 @@ inline bool TryLockOn(const lockhost_env& env, uint32_t* word, lockhost_thread* 
   return true;
 }
 
-// Releases the word. True: an heir was made and must be woken (WakeHeir).
+// Releases the word. True: the caller must wake a sleeper.
 inline bool UnlockOn(const lockhost_env& env, uint32_t* word, lockhost_thread* self,
                      uint32_t vcpu) {
-  const bool made_heir = Release(word, HolderTag(vcpu));
+  const bool must_kick = Release(word, HolderTag(vcpu));
   ReportChange(env, vcpu, *self, -1);
-  return made_heir;
+  return must_kick;
 }
 
 // The report word of `vcpu`, 0 where there is none. It changes with every lock

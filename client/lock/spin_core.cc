@@ -87,23 +87,30 @@ class Wait {
 
   // Sleeps until it is woken, unless the word changed since `seen`.
   void Park(uint32_t seen) {
-    uint32_t marked = heir_ ? seen & ~kHeir : seen;
-    if ((seen & kSleepers) == 0) marked = (seen & kHolderMask) | SleepersSince(looked_ns_);
-    if (seen != marked && !TryReplace(word_, seen, marked)) return;
-    heir_ = false;
-    Sleep(marked);
+    const uint32_t marked =
+        (seen & kSleepers) != 0 ? seen & ~kHeir : (seen & kHolderMask) | SleepersSince(looked_ns_);
+    if (seen == marked || TryReplace(word_, seen, marked)) Sleep(marked);
   }
 
-  // Wakes the oldest sleeper and sleeps in its stead.
+  // Wakes the oldest sleeper, which inherits the heir bit, and sleeps in its stead.
   void Rotate(uint32_t seen) {
     const uint32_t marked = (seen & ~kRotationMask) | SleepersSince(looked_ns_);
     if (!TryReplace(word_, seen, marked)) return;
     heir_ = false;
-    if (!WakeHeir(env_, word_)) return;
+    if (!WakeOldest()) return;
     const uint32_t now = __atomic_load_n(word_, __ATOMIC_RELAXED);
     waiting_.gives_way = 1;
     if (IsHeld(now) && (now & kSleepers) != 0) Sleep(now);
     waiting_.gives_way = 0;
+  }
+
+  // False: nobody sleeps.
+  bool WakeOldest() {
+    if (env_.platform->kick(env_.context, word_) != 0) return true;
+    // The bits were set for nothing. Whoever lies down once they are clear sets them anew;
+    // whoever lay down since the first kick is woken by the second.
+    __atomic_fetch_and(word_, kHolderMask, __ATOMIC_RELAXED);
+    return env_.platform->kick(env_.context, word_) != 0;
   }
 
   void Sleep(uint32_t expected) {
@@ -120,7 +127,7 @@ class Wait {
   uint32_t vcpu_;
   uint32_t tag_;
   bool slept_ = false;             // others may sleep still
-  bool heir_ = false;              // the heir bit, if set, is this waiter's
+  bool heir_ = false;              // the heir bit, if set, may be this waiter's
   uint64_t looked_ns_ = 0;         // the time of the last look
   uint64_t progress_ = 0;          // the holder's report word at the last look
   uint64_t stalled_since_ns_ = 0;  // 0: not yet looked
@@ -130,14 +137,6 @@ class Wait {
 };
 
 }  // namespace
-
-bool WakeHeir(const lockhost_env& env, uint32_t* word) {
-  if (env.platform->kick(env.context, word) != 0) return true;
-  // The bits were set for nothing. Whoever lies down once they are clear sets them anew;
-  // whoever lay down since the first kick is woken by the second.
-  __atomic_fetch_and(word, kHolderMask, __ATOMIC_RELAXED);
-  return env.platform->kick(env.context, word) != 0;
-}
 
 }  // namespace lockhost::lock
 
@@ -156,6 +155,6 @@ void lockhost_core_lock(const lockhost_env* env, uint32_t* word) {
 void lockhost_core_unlock(const lockhost_env* env, uint32_t* word) {
   if (lockhost::lock::UnlockOn(*env, word, env->platform->self(env->context),
                                env->platform->current_vcpu(env->context))) {
-    lockhost::lock::WakeHeir(*env, word);
+    env->platform->kick(env->context, word);
   }
 }
