@@ -110,6 +110,7 @@ static __always_inline void take_vcpu(struct lh_binding *binding, struct task_st
 	uint32_t before =
 		__sync_lock_test_and_set(owner_of(vm, binding->vcpu_id), (uint32_t)task->pid);
 
+	binding->stats_index = take_stats(vm, binding);
 	if (!slot)
 		return;
 	if (before == 0) {

@@ -1,39 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Reports and hint events: what the guest says of its locks at the switch, and whether
- * anybody waits for the vCPU that goes. User space is woken for nothing else.
+ * Hint events: whether anybody waits for the vCPU that goes. User space is woken for
+ * nothing else.
  */
 #ifndef LOCKHOST_AGENT_BPF_HINT_EVENT_BPF_H_
 #define LOCKHOST_AGENT_BPF_HINT_EVENT_BPF_H_
-
-/*
- * Address of the vCPU's report slot in prev's address space, 0 if there is none. Only
- * meaningful while prev's memory map is loaded: at its own switch-out.
- */
-static __always_inline uint64_t report_slot(const struct lh_vm *vm, uint32_t vcpu_id, int32_t tgid)
-{
-	if (!vm->report_address || vcpu_id >= vm->report_slots || vm->tgid != tgid)
-		return 0;
-	return vm->report_address + sizeof(struct lockhost_report_header) +
-	       (uint64_t)vcpu_id * sizeof(struct lockhost_report_slot);
-}
-
-/* False if there is none, or it is not in memory. */
-static __always_inline bool read_report_word(uint64_t report, uint64_t *word)
-{
-	*word = 0;
-	if (!report)
-		return false;
-	if (!bpf_probe_read_user(word, sizeof(*word), (void *)report))
-		return true;
-	count(LH_REPORT_UNREADABLE);
-	return false;
-}
-
-static __always_inline bool is_held(uint64_t report_word)
-{
-	return report_word & LOCKHOST_REPORT_HOLDER_MASK;
-}
 
 /* Somebody waits for a lock that this vCPU holds, as far as can be known. */
 static __always_inline bool is_awaited(const struct lh_interest *wish, uint64_t report,

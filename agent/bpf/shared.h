@@ -7,6 +7,7 @@
 #ifndef LOCKHOST_AGENT_BPF_SHARED_H_
 #define LOCKHOST_AGENT_BPF_SHARED_H_
 
+#include "agent/table/vcpu_stats.h"
 #include "client/page/hint_page.h"
 #include "client/page/report_page.h"
 
@@ -35,6 +36,7 @@ struct lh_vm {
 
 	/* tid of the thread that runs the vCPU, 0: none. Not in the table: no guest's business. */
 	uint32_t owner[LOCKHOST_MAX_SLOTS];
+	uint16_t stats_index[LOCKHOST_MAX_SLOTS]; /* of `vcpu_stats`; 0: none */
 };
 
 /* Hash `kvms`: struct kvm * -> VM. The process guards against a reused address. */
@@ -63,6 +65,8 @@ struct lh_binding {
 	uint32_t vcpu_id;
 	uint32_t announced; /* a hint event told, or is about to tell, that it does not run */
 	uint32_t witnessed; /* its report word was readable when it last stopped */
+	uint32_t stats_index;
+	uint32_t reserved;
 };
 
 /* Ring `agent_events`: rare things that the agent must know. */
@@ -107,7 +111,7 @@ struct lh_interest {
 };
 
 /* Input of the program `table_command`: what user space cannot do to a frozen table. */
-enum lh_table_operation { LH_CLEAR_SLOTS = 1, LH_SET_HEADER = 2 };
+enum lh_table_operation { LH_CLEAR_SLOTS = 1, LH_SET_HEADER = 2, LH_FREE_STATS = 3 };
 
 struct lh_table_command {
 	uint32_t operation;
@@ -129,13 +133,14 @@ enum lh_counter {
 	LH_BIND_FAILED,          /* no memory for a binding; tried again at the next switch */
 	LH_VCPU_ID_OUT_OF_RANGE, /* sightings of vCPUs with an id >= LOCKHOST_MAX_SLOTS */
 	LH_REPORT_UNREADABLE,    /* a report word was not in memory at the switch */
+	LH_STATS_EXHAUSTED,      /* a vCPU without statistics: all records are in use */
 	LH_COUNTER_COUNT
 };
 
-LOCKHOST_ABI_ASSERT(sizeof(struct lh_vm) == 128 + 4 * LOCKHOST_MAX_SLOTS, "shared with BPF");
+LOCKHOST_ABI_ASSERT(sizeof(struct lh_vm) == 128 + 6 * LOCKHOST_MAX_SLOTS, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_kvm) == 24, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_registration) == 24, "shared with BPF");
-LOCKHOST_ABI_ASSERT(sizeof(struct lh_binding) == 40, "shared with BPF");
+LOCKHOST_ABI_ASSERT(sizeof(struct lh_binding) == 48, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_agent_event) == 32, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_displaced) == 32, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_hint_event) == 32, "shared with BPF");

@@ -22,6 +22,18 @@ static long clear_one(uint32_t i, void *context)
 	return slot ? 0 : 1;
 }
 
+static long free_one(uint32_t vcpu_id, void *context)
+{
+	const struct slot_range *range = context;
+	uint32_t vm_index = range->vm_index;
+	struct lh_vm *vm = bpf_map_lookup_elem(&vms, &vm_index);
+
+	/* While the VM is followed its records are in use. */
+	if (vm && !vm->vm_id)
+		free_stats_of(vm, vcpu_id);
+	return 0;
+}
+
 static __always_inline void set_header(uint32_t vm_index, uint32_t mode, uint64_t generation)
 {
 	struct lockhost_hint_header *header = (void *)table_entry(vm_index, 0);
@@ -42,6 +54,10 @@ int table_command(struct lh_table_command *command)
 
 	if (command->operation == LH_SET_HEADER) {
 		set_header(command->vm_index, command->mode, command->generation);
+		return 0;
+	}
+	if (command->operation == LH_FREE_STATS) {
+		bpf_loop(LOCKHOST_MAX_SLOTS, free_one, &range, 0);
 		return 0;
 	}
 	if (command->operation != LH_CLEAR_SLOTS || command->end_slot > LOCKHOST_MAX_SLOTS ||

@@ -15,6 +15,8 @@
 
 #include "agent/bpf/shared.h"
 #include "agent/bpf/maps.bpf.h"
+#include "agent/bpf/report.bpf.h"
+#include "agent/bpf/vcpu_stats.bpf.h"
 #include "agent/bpf/binding.bpf.h"
 #include "agent/bpf/hint_event.bpf.h"
 #include "agent/bpf/table_command.bpf.h"
@@ -39,6 +41,7 @@ static __always_inline void switch_out(struct task_struct *prev, struct task_str
 	struct lh_binding *binding = binding_of(prev, vcpu);
 	struct lh_vm *vm = binding ? vm_of(binding) : NULL;
 	struct lockhost_hint_slot *slot = vm ? slot_of(binding) : NULL;
+	struct lockhost_vcpu_stats *stats;
 	uint64_t report, word, steal, now;
 	uint32_t state;
 
@@ -48,6 +51,9 @@ static __always_inline void switch_out(struct task_struct *prev, struct task_str
 	report = report_slot(vm, binding->vcpu_id, prev->tgid);
 	if (!read_report_word(report, &word))
 		report = 0;
+	stats = stats_at(binding->stats_index);
+	if (stats)
+		account_switch_out(stats, slot, now);
 	slot->witness = word;
 	slot->since_ns = now;
 	slot->stopped_ns = now;
@@ -71,11 +77,15 @@ static __always_inline void switch_in(struct task_struct *next, bool was_brief)
 {
 	struct lh_binding *binding = binding_of(next, running_vcpu(next));
 	struct lockhost_hint_slot *slot = binding ? slot_of(binding) : NULL;
+	struct lockhost_vcpu_stats *stats;
 	uint64_t now;
 
 	if (!slot)
 		return;
 	now = bpf_ktime_get_ns();
+	stats = stats_at(binding->stats_index);
+	if (stats)
+		account_switch_in(stats, slot, now);
 	/*
 	 * run_delay learns of this wait only after the tracepoint; until switch-out sets it
 	 * right an estimate stands in, which may be too high by the time between two clocks.
@@ -106,8 +116,10 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 SEC("tp_btf/sched_wakeup")
 int BPF_PROG(on_wakeup, struct task_struct *task)
 {
+	struct lockhost_vcpu_stats *stats;
 	struct lockhost_hint_slot *slot;
 	struct lh_binding *binding;
+	uint64_t now;
 	uint32_t state;
 
 	/* Also fires for a task that has not left its CPU yet: that one runs. */
@@ -122,7 +134,11 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 	state = lockhost_state_of(slot->state_word);
 	if (state != LOCKHOST_RUN_STATE_HALTED && state != LOCKHOST_RUN_STATE_EXITED)
 		return 0;
-	slot->since_ns = bpf_ktime_get_ns();
+	now = bpf_ktime_get_ns();
+	stats = stats_at(binding->stats_index);
+	if (stats)
+		account_sleep(stats, slot, now);
+	slot->since_ns = now;
 	publish_state(slot, LOCKHOST_RUN_STATE_PREEMPTED);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <utility>
 
@@ -21,12 +22,21 @@ absl::Status WrongDescriptors() {
 absl::StatusOr<AgentEvent> ParseSource(Packet& packet) {
   auto message = ParsePacket<SourceMessage>(packet);
   if (!message.ok()) return message.status();
-  SourceEvent event{*message, UniqueFd(), UniqueFd()};
-  const size_t expected = message->source == SourceKind::kBpf ? 2 : 1;
-  if (packet.fds.size() != expected) return WrongDescriptors();
-  if (expected == 2) event.hint_ring = std::move(packet.fds.front());
-  event.interest = std::move(packet.fds.back());
-  return event;
+  SourceEvent event;
+  event.message = *message;
+  const std::pair<uint32_t, UniqueFd*> places[] = {{kHintRingFd, &event.hint_ring},
+                                                   {kInterestFd, &event.interest},
+                                                   {kStatsFd, &event.stats},
+                                                   {kHostPageFd, &event.host_page}};
+  const auto expected = static_cast<size_t>(std::popcount(message->descriptors));
+  if (packet.fds.size() != expected || (message->descriptors & kInterestFd) == 0) {
+    return WrongDescriptors();
+  }
+  size_t taken = 0;
+  for (const auto& [bit, place] : places) {
+    if ((message->descriptors & bit) != 0) *place = std::move(packet.fds[taken++]);
+  }
+  return taken == expected ? absl::StatusOr<AgentEvent>(std::move(event)) : WrongDescriptors();
 }
 
 absl::StatusOr<AgentEvent> ParseVm(Packet& packet) {

@@ -25,6 +25,8 @@ struct SourceEvent {
   UniqueFd hint_ring;  // BPF ring buffer of HintEvent; invalid unless the source is BPF
   UniqueFd interest;   // kMaxVms InterestEntry, to be mapped shared and writable; BPF array
                        // map, or a memfd sealed against resizing
+  UniqueFd stats;      // for StatsReader::Attach; invalid where the source keeps none
+  UniqueFd host_page;  // for HostPageReader::Attach
 };
 struct VmEvent {
   VmMessage message;

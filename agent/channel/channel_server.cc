@@ -157,6 +157,21 @@ absl::Status ChannelServer::Refuse(Peer& peer, const std::string& text) {
   return peer.Send(MessageBytes(message), {});
 }
 
+absl::Status ChannelServer::SendSource(Peer& peer, const SourceAnnouncement& source) {
+  SourceMessage message = source.message;
+  std::vector<int> fds;
+  const std::pair<uint32_t, int> all[] = {{kHintRingFd, source.hint_ring_fd},
+                                          {kInterestFd, source.interest_fd},
+                                          {kStatsFd, source.stats_fd},
+                                          {kHostPageFd, source.host_page_fd}};
+  for (const auto& [bit, fd] : all) {
+    if (fd < 0) continue;
+    message.descriptors |= bit;
+    fds.push_back(fd);
+  }
+  return peer.Send(MessageBytes(message), fds);
+}
+
 absl::Status ChannelServer::SendVm(Peer& peer, const VmAnnouncement& vm) {
   return peer.Send(MessageBytes(vm.message), {&vm.table_fd, 1});
 }
@@ -167,11 +182,7 @@ absl::Status ChannelServer::HandleSubscribe(Peer& peer) {
   }
   if (peer.subscribed) return Refuse(peer, "already subscribed");
   peer.subscribed = true;
-  const SourceAnnouncement source = handler_->DescribeSource();
-  std::vector<int> fds;
-  if (source.hint_ring_fd >= 0) fds.push_back(source.hint_ring_fd);
-  fds.push_back(source.interest_fd);
-  absl::Status status = peer.Send(MessageBytes(source.message), fds);
+  absl::Status status = SendSource(peer, handler_->DescribeSource());
   for (const VmAnnouncement& vm : handler_->AllVms()) {
     if (status.ok()) status = SendVm(peer, vm);
   }

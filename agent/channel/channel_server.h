@@ -25,9 +25,11 @@ namespace lockhost::agent {
 
 // A record with the descriptors that go with it; they stay the handler's.
 struct SourceAnnouncement {
-  SourceMessage message;
+  SourceMessage message;  // `descriptors` is filled in by the channel
   int hint_ring_fd = -1;
   int interest_fd = -1;
+  int stats_fd = -1;
+  int host_page_fd = -1;
 };
 struct VmAnnouncement {
   VmMessage message;
@@ -105,6 +107,7 @@ class ChannelServer {
   absl::Status HandleReportRegion(Peer& peer, const Packet& packet);
   absl::Status HandleRegisterVcpus(Peer& peer, const Packet& packet);
   absl::Status Refuse(Peer& peer, const std::string& text);
+  absl::Status SendSource(Peer& peer, const SourceAnnouncement& source);
   absl::Status SendVm(Peer& peer, const VmAnnouncement& vm);
   // Acts on what came of sending to a peer.
   void Settle(int fd, const absl::Status& status);

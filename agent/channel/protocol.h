@@ -20,7 +20,7 @@
 
 namespace lockhost::agent {
 
-inline constexpr uint32_t kChannelVersion = 1;
+inline constexpr uint32_t kChannelVersion = 2;
 inline constexpr uint32_t kMaxVms = 256;
 inline constexpr uint32_t kMaxRegisteredVcpus = 128;
 
@@ -31,8 +31,7 @@ enum class MessageType : uint32_t {
   kReportRegion = 3,   // -> kAck or kError
   kRegisterVcpus = 4,  // -> kVm or kError
   // From the agent.
-  kSource = 16,  // fds: with BPF the hint ring and the interest map; otherwise the interest
-                 // table alone, in a memfd: then the tables are to be polled under demand
+  kSource = 16,  // fds: see SourceFd. Sent again when another source takes over.
   kVm = 17,      // fd: the VM's table. Sent again whenever a fact changes.
   kVmGone = 18,
   kSynced = 19,  // everything known at the time of kSubscribe has been sent
@@ -69,10 +68,20 @@ struct RegisterVcpusMessage {
   int32_t tids[kMaxRegisteredVcpus];  // index = vCPU id; 0 = that vCPU does not exist
 };
 
+// Descriptors that come with kSource, in this order; bits of SourceMessage.descriptors.
+enum SourceFd : uint32_t {
+  kHintRingFd = 1,  // BPF ring buffer of HintEvent; without it tables are to be polled under demand
+  kInterestFd = 2,  // kMaxVms InterestEntry: BPF array, or a memfd. Always there
+  kStatsFd = 4,     // array of lockhost_vcpu_stats (agent/table/vcpu_stats.h), of all VMs
+  kHostPageFd = 8,  // HostPage (agent/table/host_page.h)
+};
+
 struct SourceMessage {
   MessageHeader header;
   SourceKind source;
   uint32_t online_cpus;
+  uint32_t descriptors;
+  uint32_t reserved;
   char reason[192];  // why this source and not a better one; empty for the best
 };
 

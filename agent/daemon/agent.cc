@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "agent/daemon/mode.h"
 #include "agent/daemon/process_handle.h"
 
 namespace lockhost::agent {
@@ -19,14 +18,13 @@ namespace {
 
 constexpr std::chrono::milliseconds kAnnounceAfter{20};
 constexpr uint64_t kLogTroubleEveryNs = 10'000'000'000;
+constexpr uint64_t kLookAtLoadEveryNs = 1'000'000'000;
 
 uint64_t RealtimeMs() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
                                    std::chrono::system_clock::now().time_since_epoch())
                                    .count());
 }
-
-uint32_t OnlineCpus() { return static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_ONLN)); }
 
 std::string Text(const absl::Status& status) { return std::string(status.message()); }
 
@@ -69,6 +67,9 @@ absl::Status Agent::StartSource(const AgentOptions& options) {
   for (const std::string& note : chosen_.notes) spdlog::warn("{}", note);
   spdlog::info("source of run states: {}{}{}", SourceName(chosen_.source->kind()),
                chosen_.reason.empty() ? "" : "; ", chosen_.reason);
+  auto collector = LoadCollector::Create(chosen_.source->stats_fd());
+  if (!collector.ok()) return collector.status();
+  load_collector_ = *std::move(collector);
   const int fd = chosen_.source->event_fd();
   if (fd < 0) return absl::OkStatus();
   return loop_->Watch(fd, EPOLLIN, [this](uint32_t) { Poll(); });
@@ -82,6 +83,9 @@ absl::Status Agent::StartChannel(const AgentOptions& options) {
     const auto stat = procfs_.Stat(pid);
     return stat ? std::optional(stat->start_ticks) : std::nullopt;
   };
+  auto page = HostPageWriter::Create();
+  if (!page.ok()) return page.status();
+  host_page_ = *std::move(page);
   auto server = ChannelServer::Create(loop_, channel, this);
   if (!server.ok()) return server.status();
   channel_ = *std::move(server);
@@ -112,6 +116,7 @@ void Agent::Poll() {
     }
   }
   CheckCounts();
+  if (clock_.now_ns() - load_looked_at_ns_ >= kLookAtLoadEveryNs) LookAtLoad();
   LogTrouble();
   poll_timer_->Set(chosen_.source->poll_interval());
 }
@@ -125,7 +130,7 @@ absl::StatusOr<Vm*> Agent::Follow(const VmSighting& sighting) {
     chosen_.source->RemoveVm(*record);
     return vm.status();
   }
-  chosen_.source->SetMode(*record, mode_);
+  chosen_.source->SetMode(*record, overcommit_.Of(record->vm_id).mode);
   return vm;
 }
 
@@ -135,6 +140,9 @@ absl::StatusOr<Vm*> Agent::TakeIn(const VmRecord& record) {
   auto pidfd = OpenProcess(procfs_, record.process);
   if (!pidfd.ok()) return pidfd.status();
   vm.pidfd = *std::move(pidfd);
+  auto table = TableReader::Attach(chosen_.source->TableFd(record));
+  if (!table.ok()) return table.status();
+  vm.table = *std::move(table);
   vm.facts = procfs_.Describe(record.process.pid);
   vm.counts = chosen_.source->Counts(record);
   vm.reports_readable = chosen_.source->ReportsReadable(record);
@@ -161,7 +169,7 @@ void Agent::End(uint64_t vm_id, const char* why) {
   registry_.Remove(vm_id);
   changed_.erase(vm_id);
   channel_->AnnounceVmGone(gone);
-  AdviseMode();
+  LookAtLoad();
 }
 
 void Agent::CheckCounts() {
@@ -176,16 +184,7 @@ void Agent::CheckCounts() {
     changed = true;
   }
   for (const uint64_t vm_id : ended) End(vm_id, "all its vCPU threads have ended");
-  if (changed) AdviseMode();
-}
-
-void Agent::AdviseMode() {
-  uint32_t live = 0;
-  for (const auto& [vm_id, vm] : registry_.vms()) live += vm.counts.live;
-  const lockhost_mode mode = AdvisedMode(live, OnlineCpus());
-  if (mode == mode_) return;
-  mode_ = mode;
-  for (const auto& [vm_id, vm] : registry_.vms()) chosen_.source->SetMode(vm.record, mode);
+  if (changed) LookAtLoad();
 }
 
 void Agent::LogTrouble() {

@@ -14,10 +14,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "agent/channel/channel_server.h"
+#include "agent/daemon/load_collector.h"
 #include "agent/kernel/procfs.h"
 #include "agent/loop/event_loop.h"
+#include "agent/overcommit/overcommit.h"
 #include "agent/registry/vm_registry.h"
 #include "agent/source/choose_source.h"
+#include "agent/table/host_page.h"
 #include "common/clock.h"
 
 namespace lockhost::agent {
@@ -60,7 +63,9 @@ class Agent : public ChannelHandler {
 
   void Poll();
   void CheckCounts();
-  void AdviseMode();
+  void LookAtLoad();
+  void AdviseModes();
+  void WriteHostPage();
   void LogTrouble();
 
   // A VM that is to be followed from now on, or one that an earlier agent followed.
@@ -84,7 +89,10 @@ class Agent : public ChannelHandler {
   std::unique_ptr<Timer> poll_timer_;
   std::unique_ptr<Timer> change_timer_;
   std::set<uint64_t> changed_;  // by vm_id
-  lockhost_mode mode_ = LOCKHOST_MODE_UNSPECIFIED;
+  std::unique_ptr<LoadCollector> load_collector_;
+  std::unique_ptr<HostPageWriter> host_page_;
+  Overcommit overcommit_;
+  uint64_t load_looked_at_ns_ = 0;
   std::vector<uint64_t> trouble_;  // counters when they were last logged
   uint64_t trouble_logged_at_ns_ = 0;
 };

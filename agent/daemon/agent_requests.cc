@@ -23,7 +23,8 @@ SourceAnnouncement Agent::DescribeSource() {
   message.source = chosen_.source->kind();
   message.online_cpus = static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_ONLN));
   SetFieldText(message.reason, chosen_.reason);
-  return {message, chosen_.source->hint_ring_fd(), chosen_.source->interest_fd()};
+  return {message, chosen_.source->hint_ring_fd(), chosen_.source->interest_fd(),
+          chosen_.source->stats_fd(), host_page_->fd()};
 }
 
 std::vector<VmAnnouncement> Agent::AllVms() {

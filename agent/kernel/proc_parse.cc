@@ -61,6 +61,17 @@ std::optional<ProcSchedstat> ParseSchedstat(std::string_view text) {
   return ProcSchedstat{*run_ns, *delay_ns, *runs};
 }
 
+std::optional<uint32_t> ParseRunnableThreads(std::string_view text) {
+  constexpr int kAverages = 3;
+  for (int i = 0; i < kAverages; ++i) NextField(text);
+  const std::string_view threads = NextField(text);  // "RUNNABLE/ALL"
+  const size_t slash = threads.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const auto runnable = ParseNumber(threads.substr(0, slash));
+  if (!runnable || *runnable > std::numeric_limits<uint32_t>::max()) return std::nullopt;
+  return static_cast<uint32_t>(*runnable);
+}
+
 std::vector<std::string_view> ParseCmdline(std::string_view text) {
   std::vector<std::string_view> arguments;
   while (!text.empty()) {

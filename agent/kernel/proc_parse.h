@@ -32,6 +32,9 @@ struct ProcSchedstat {
 };
 std::optional<ProcSchedstat> ParseSchedstat(std::string_view text);
 
+// From /proc/loadavg: threads that run or wait for a CPU at this moment.
+std::optional<uint32_t> ParseRunnableThreads(std::string_view text);
+
 // /proc/PID/cmdline: arguments, each ended by NUL. The views point into `text`.
 std::vector<std::string_view> ParseCmdline(std::string_view text);
 

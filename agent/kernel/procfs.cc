@@ -59,6 +59,10 @@ std::vector<pid_t> Procfs::Processes() const { return Numbers("."); }
 
 std::vector<pid_t> Procfs::Threads(pid_t pid) const { return Numbers(absl::StrCat(pid, "/task")); }
 
+std::optional<uint32_t> Procfs::RunnableThreads() const {
+  return ParseRunnableThreads(Read("loadavg", kSmallFile));
+}
+
 std::optional<ProcStat> Procfs::Stat(pid_t pid) const {
   return ParseStat(Read(absl::StrCat(pid, "/stat"), kSmallFile));
 }

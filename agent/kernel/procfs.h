@@ -28,6 +28,9 @@ class Procfs {
   std::vector<pid_t> Processes() const;
   std::vector<pid_t> Threads(pid_t pid) const;
 
+  // Of the whole host.
+  std::optional<uint32_t> RunnableThreads() const;
+
   std::optional<ProcStat> Stat(pid_t pid) const;
   std::optional<ProcStat> ThreadStat(pid_t pid, pid_t tid) const;
   std::string ThreadName(pid_t pid, pid_t tid) const;

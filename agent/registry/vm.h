@@ -5,9 +5,11 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "agent/kernel/vmm.h"
+#include "agent/table/table_reader.h"
 #include "common/unique_fd.h"
 
 namespace lockhost::agent {
@@ -48,6 +50,7 @@ struct Vm {
   VmRecord record;
   VmmFacts facts;
   UniqueFd pidfd;  // readable when the process has ended
+  std::unique_ptr<TableReader> table;
   VcpuCounts counts;
   bool reports_readable = false;
 };

@@ -76,8 +76,9 @@ absl::StatusOr<std::unique_ptr<BpfPrograms>> BpfPrograms::Load(const BpfOptions&
   for (const auto step : {&BpfPrograms::Configure, &BpfPrograms::OpenPins}) {
     if (absl::Status status = (*programs.*step)(options); !status.ok()) return status;
   }
-  for (const auto step : {&BpfPrograms::ReuseMaps, &BpfPrograms::LoadObject, &BpfPrograms::MapVms,
-                          &BpfPrograms::Attach, &BpfPrograms::Pin}) {
+  for (const auto step :
+       {&BpfPrograms::ReuseMaps, &BpfPrograms::LoadObject, &BpfPrograms::PrepareStats,
+        &BpfPrograms::MapVms, &BpfPrograms::Attach, &BpfPrograms::Pin}) {
     if (absl::Status status = (*programs.*step)(); !status.ok()) return status;
   }
   return programs;
@@ -158,6 +159,21 @@ absl::Status BpfPrograms::ReuseMaps() {
 absl::Status BpfPrograms::LoadObject() {
   const int error = vcpu_state_bpf__load(skeleton_);
   return error == 0 ? absl::OkStatus() : LibbpfError(error, "load the BPF programs");
+}
+
+// Before anything is attached. Frozen, because lockhostd is handed the array.
+absl::Status BpfPrograms::PrepareStats() {
+  if (adopted_) return absl::OkStatus();
+  const int free_stats = bpf_map__fd(skeleton_->maps.free_stats);
+  for (uint32_t index = 1; index < LOCKHOST_MAX_VCPU_STATS; ++index) {
+    if (bpf_map_update_elem(free_stats, nullptr, &index, BPF_ANY) != 0) {
+      return absl::ErrnoToStatus(errno, "fill the queue of free statistics records");
+    }
+  }
+  if (bpf_map_freeze(bpf_map__fd(skeleton_->maps.vcpu_stats)) != 0) {
+    return absl::ErrnoToStatus(errno, "freeze the statistics");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status BpfPrograms::MapVms() {

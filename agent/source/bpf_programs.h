@@ -58,6 +58,7 @@ class BpfPrograms {
   absl::Status LoadObject();
   absl::Status Attach();
   absl::Status Pin();
+  absl::Status PrepareStats();
   absl::Status MapVms();
 
   vcpu_state_bpf* skeleton_ = nullptr;

@@ -64,6 +64,7 @@ BpfSource::~BpfSource() { ring_buffer__free(ring_); }
 
 int BpfSource::hint_ring_fd() const { return bpf_map__fd(programs_->skeleton().maps.hint_ring); }
 int BpfSource::interest_fd() const { return bpf_map__fd(programs_->skeleton().maps.interest); }
+int BpfSource::stats_fd() const { return bpf_map__fd(programs_->skeleton().maps.vcpu_stats); }
 int BpfSource::event_fd() const { return ring_buffer__epoll_fd(ring_); }
 std::chrono::milliseconds BpfSource::poll_interval() { return std::chrono::seconds(1); }
 
@@ -182,6 +183,10 @@ void BpfSource::Withdraw(const VmRecord& record) {
   header.operation = LH_SET_HEADER;
   header.vm_index = record.vm_index;
   programs_->Run(header).IgnoreError();
+  lh_table_command free_stats{};
+  free_stats.operation = LH_FREE_STATS;
+  free_stats.vm_index = record.vm_index;
+  programs_->Run(free_stats).IgnoreError();
   bpf_map_delete_elem(bpf_map__fd(programs_->skeleton().maps.tables), &record.vm_index);
   tables_.erase(record.vm_index);
   if (programs_->pins() != nullptr) unlink(programs_->pins()->TablePath(record.vm_id).c_str());
@@ -219,16 +224,17 @@ bool BpfSource::ReportsReadable(const VmRecord& record) {
 
 std::vector<SourceCounter> BpfSource::Counters() {
   std::vector<SourceCounter> counters = {
-      {"hint events sent", 0, false},
-      {"hint events suppressed: a VM went over its budget", 0, true},
-      {"hint events lost: ring full", 0, true},
-      {"hint events not needed: displaced only briefly", 0, false},
-      {"announcements put off: ring full", 0, true},
-      {"bindings put off: no memory", 0, true},
-      {"vCPUs passed over: id too large", 0, true},
-      {"report words not readable at the switch", 0, false},
+      {"hint events sent", 0, false, "hint_events"},
+      {"hint events suppressed: a VM went over its budget", 0, true, "hint_events_suppressed"},
+      {"hint events lost: ring full", 0, true, "hint_events_lost"},
+      {"hint events not needed: displaced only briefly", 0, false, "hint_events_brief"},
+      {"announcements put off: ring full", 0, true, "announcements_lost"},
+      {"bindings put off: no memory", 0, true, "bind_failed"},
+      {"vCPUs passed over: id too large", 0, true, "vcpu_id_out_of_range"},
+      {"report words not readable at the switch", 0, false, "reports_unreadable"},
+      {"vCPUs without statistics: too many", 0, true, "stats_exhausted"},
   };
-  static_assert(LH_COUNTER_COUNT == 8);
+  static_assert(LH_COUNTER_COUNT == 9);
   const int cpus = libbpf_num_possible_cpus();
   if (cpus <= 0) return counters;
   std::vector<uint64_t> values(static_cast<size_t>(cpus));

@@ -37,6 +37,7 @@ class BpfSource : public Source {
   SourceKind kind() const override { return SourceKind::kBpf; }
   int hint_ring_fd() const override;
   int interest_fd() const override;
+  int stats_fd() const override;
   int event_fd() const override;
   std::chrono::milliseconds poll_interval() override;
   absl::StatusOr<std::vector<VmSighting>> Poll() override;

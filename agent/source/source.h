@@ -21,7 +21,8 @@ namespace lockhost::agent {
 struct SourceCounter {
   std::string_view name;
   uint64_t value = 0;
-  bool is_trouble = false;  // worth a line in the log when it grows
+  bool is_trouble = false;   // worth a line in the log when it grows
+  std::string_view id = {};  // for metrics: lower case, stable
 };
 
 // Where run states come from. A source finds VMs, keeps a table for each that it was
@@ -38,6 +39,8 @@ class Source {
   // polled), and the InterestEntry array that it writes.
   virtual int hint_ring_fd() const = 0;
   virtual int interest_fd() const = 0;
+  // The array of lockhost_vcpu_stats, for StatsReader::Attach; -1: this source keeps none.
+  virtual int stats_fd() const { return -1; }
 
   // Readable when Poll() has something to say; -1: Poll() is due by time alone.
   virtual int event_fd() const = 0;

@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/table/memfd_table.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <cerrno>
 
-#include "absl/status/status.h"
 #include "agent/table/table_header.h"
 
 namespace lockhost::agent {
@@ -27,19 +21,12 @@ void StoreState(lockhost_hint_slot& slot, lockhost_run_state state) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MemfdTable>> MemfdTable::Create(uint64_t generation) {
-  UniqueFd fd(memfd_create("lockhost-table", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd.valid()) return absl::ErrnoToStatus(errno, "make a memfd for a table");
-  if (ftruncate(fd.get(), kTableBytes) != 0) return absl::ErrnoToStatus(errno, "size a table");
-  void* memory = mmap(nullptr, kTableBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-  if (memory == MAP_FAILED) return absl::ErrnoToStatus(errno, "map a table");
-  std::unique_ptr<MemfdTable> table(new MemfdTable(std::move(fd), memory));
+  auto memory = SealedMemory::Create("lockhost-table", kTableBytes);
+  if (!memory.ok()) return memory.status();
+  std::unique_ptr<MemfdTable> table(new MemfdTable(*std::move(memory)));
   table->header() = MakeTableHeader(generation);
-  constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
-  if (fcntl(table->fd(), F_ADD_SEALS, kSeals) != 0) return absl::ErrnoToStatus(errno, "seal");
   return table;
 }
-
-MemfdTable::~MemfdTable() { munmap(memory_, kTableBytes); }
 
 void MemfdTable::SetState(uint32_t vcpu_id, lockhost_run_state state, uint64_t now_ns) {
   lockhost_hint_slot& slot = this->slot(vcpu_id);

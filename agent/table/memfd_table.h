@@ -4,27 +4,25 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "absl/status/statusor.h"
+#include "agent/table/sealed_memory.h"
 #include "client/page/hint_page.h"
-#include "common/unique_fd.h"
 
 namespace lockhost::agent {
 
-// A vCPU table that user space writes (sources without BPF): a memfd, sealed so that
-// this mapping stays the only writable one there will ever be and nobody can resize it.
-// Whoever gets fd() can map it read-only, and nothing else.
+// A vCPU table that user space writes (sources without BPF).
 //
 // Single writer: the agent's thread. Readers, in any process, need no lock: state_word
 // is stored last, with release order.
 class MemfdTable {
  public:
   static absl::StatusOr<std::unique_ptr<MemfdTable>> Create(uint64_t generation);
-  ~MemfdTable();
   MemfdTable(const MemfdTable&) = delete;
   MemfdTable& operator=(const MemfdTable&) = delete;
 
-  int fd() const { return fd_.get(); }
+  int fd() const { return memory_.fd(); }
 
   // Sets the vCPU's state; the revision grows, and `since_ns` is kept, only if it is
   // another one. REQUIRES: vcpu_id < LOCKHOST_MAX_SLOTS.
@@ -35,15 +33,14 @@ class MemfdTable {
   void SetHeader(lockhost_mode mode, uint64_t generation);
 
  private:
-  MemfdTable(UniqueFd fd, void* memory) : fd_(std::move(fd)), memory_(memory) {}
-  lockhost_hint_header& header() { return *static_cast<lockhost_hint_header*>(memory_); }
+  explicit MemfdTable(SealedMemory memory) : memory_(std::move(memory)) {}
+  lockhost_hint_header& header() { return *static_cast<lockhost_hint_header*>(memory_.data()); }
   lockhost_hint_slot& slot(uint32_t vcpu_id) {
-    return reinterpret_cast<lockhost_hint_slot*>(static_cast<char*>(memory_) +
+    return reinterpret_cast<lockhost_hint_slot*>(static_cast<char*>(memory_.data()) +
                                                  sizeof(lockhost_hint_header))[vcpu_id];
   }
 
-  UniqueFd fd_;
-  void* memory_;
+  SealedMemory memory_;
 };
 
 }  // namespace lockhost::agent

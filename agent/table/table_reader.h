@@ -2,11 +2,11 @@
 #ifndef LOCKHOST_AGENT_TABLE_TABLE_READER_H_
 #define LOCKHOST_AGENT_TABLE_TABLE_READER_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "agent/table/sealed_memory.h"
 #include "client/page/hint_page.h"
 
 namespace lockhost::agent {
@@ -34,7 +34,6 @@ class TableReader {
  public:
   // Errors: INVALID_ARGUMENT the descriptor is no table of this ABI version.
   static absl::StatusOr<std::unique_ptr<TableReader>> Attach(int fd);
-  ~TableReader();
   TableReader(const TableReader&) = delete;
   TableReader& operator=(const TableReader&) = delete;
 
@@ -51,12 +50,11 @@ class TableReader {
   VcpuObservation Read(uint32_t vcpu_id) const;
 
  private:
-  TableReader(void* memory, size_t bytes, const lockhost_hint_header& header);
+  TableReader(SealedView view, const lockhost_hint_header& header);
   const lockhost_hint_header& header() const;
   const lockhost_hint_slot& slot(uint32_t vcpu_id) const;
 
-  void* memory_;
-  size_t bytes_;
+  SealedView view_;
   uint32_t slot_count_;
   uint32_t header_size_;
   uint32_t slot_stride_;

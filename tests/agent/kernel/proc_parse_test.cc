@@ -14,6 +14,14 @@ using testing::ElementsAre;
 // Fields 4 to 24 of a stat line; the start time is field 22.
 constexpr char kRest[] = " 1 4242 4242 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 9 0 123456 1000 77\n";
 
+TEST(ParseRunnableThreadsTest, TakesTheFigureBeforeTheSlash) {
+  EXPECT_EQ(ParseRunnableThreads("0.20 0.18 0.12 3/80 11206\n"), 3u);
+  for (const char* bad : {"", "0.20 0.18 0.12", "0.20 0.18 0.12 3 11206", "1 2 3 /80 4",
+                          "1 2 3 -1/80 4", "1 2 3 99999999999/80 4"}) {
+    EXPECT_EQ(ParseRunnableThreads(bad), std::nullopt) << bad;
+  }
+}
+
 TEST(ParseStatTest, TakesIdNameStateAndStartTime) {
   const auto stat = ParseStat(std::string("4242 (qemu-system-x86) R") + kRest);
   ASSERT_TRUE(stat.has_value());

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Agent, third part: how much the vCPUs want of the host, and what is told of it.
+#include <unistd.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "agent/channel/packet.h"
+#include "agent/daemon/agent.h"
+
+namespace lockhost::agent {
+namespace {
+
+uint32_t OnlineCpus() { return static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_ONLN)); }
+
+}  // namespace
+
+void Agent::LookAtLoad() {
+  const uint64_t now = clock_.now_ns();
+  // Two looks at one moment say nothing; LoadMeter needs time between them.
+  if (now == load_looked_at_ns_) return;
+  load_looked_at_ns_ = now;
+  const std::vector<VmLoad> loads = load_collector_->Collect(now, registry_);
+  overcommit_.Observe(now, {OnlineCpus(), procfs_.RunnableThreads().value_or(0)}, loads);
+  AdviseModes();
+  WriteHostPage();
+}
+
+void Agent::AdviseModes() {
+  for (auto& [vm_id, vm] : registry_.vms()) {
+    const lockhost_mode mode = overcommit_.Of(vm_id).mode;
+    if (mode != vm.table->mode()) chosen_.source->SetMode(vm.record, mode);
+  }
+}
+
+void Agent::WriteHostPage() {
+  HostFigures figures = overcommit_.host();
+  for (const SourceCounter& counter : chosen_.source->Counters()) {
+    if (counter.id.empty() || figures.counter_count == kMaxHostCounters) continue;
+    HostFigures::Counter& place = figures.counters[figures.counter_count++];
+    SetFieldText(place.id, counter.id);
+    place.value = counter.value;
+  }
+  for (const auto& [vm_id, vm] : registry_.vms()) {
+    VmFigures& place = figures.vms[vm.record.vm_index];
+    const Overcommit::Vm load = overcommit_.Of(vm_id);
+    place.vm_id = vm_id;
+    place.load = load.load;
+    place.mode = load.mode;
+    place.live_vcpus = vm.counts.live;
+    place.kvm_stats.fill(kNotKnown);
+  }
+  host_page_->Write(figures);
+}
+
+}  // namespace lockhost::agent
