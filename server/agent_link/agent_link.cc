@@ -40,26 +40,28 @@ void AgentLink::Lost(const absl::Status& why, uint64_t now_ns) {
   listener_->OnAgentGone(why, delay_ns);
 }
 
+template <typename T>
+T AgentLink::TakeOffered(absl::StatusOr<T> offered) {
+  if (offered.ok()) return *std::move(offered);
+  listener_->OnBadEvent(offered.status());
+  return nullptr;
+}
+
 void AgentLink::TellSource() {
-  std::unique_ptr<HintRing> ring;
-  std::unique_ptr<InterestMap> interest;
+  AgentOffer offer;
   if (source_.hint_ring.valid()) {
-    absl::StatusOr<std::unique_ptr<HintRing>> opened = HintRing::Open(std::move(source_.hint_ring));
-    if (opened.ok()) {
-      ring = *std::move(opened);
-    } else {
-      listener_->OnBadEvent(opened.status());
-    }
+    offer.ring = TakeOffered(HintRing::Open(std::move(source_.hint_ring)));
   }
   if (source_.interest.valid()) {
-    absl::StatusOr<std::unique_ptr<InterestMap>> mapped = InterestMap::Map(source_.interest.get());
-    if (mapped.ok()) {
-      interest = *std::move(mapped);
-    } else {
-      listener_->OnBadEvent(mapped.status());
-    }
+    offer.interest = TakeOffered(InterestMap::Map(source_.interest.get()));
   }
-  listener_->OnAgentHere(source_.message, std::move(ring), std::move(interest));
+  if (source_.stats.valid()) {
+    offer.stats = TakeOffered(agent::StatsReader::Attach(source_.stats.get()));
+  }
+  if (source_.host_page.valid()) {
+    offer.host_page = TakeOffered(agent::HostPageReader::Attach(source_.host_page.get()));
+  }
+  listener_->OnAgentHere(source_.message, std::move(offer));
 }
 
 void AgentLink::Take(agent::SourceEvent& event) {

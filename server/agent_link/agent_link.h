@@ -9,21 +9,30 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "agent/channel/agent_client.h"
+#include "agent/table/host_page.h"
+#include "agent/table/stats_reader.h"
 #include "common/backoff.h"
 #include "server/interest/interest_map.h"
 #include "server/publisher/hint_ring.h"
 
 namespace lockhost::server {
 
+// What a connected agent offers. Null: it does not have it, or what it sent is of no use.
+struct AgentOffer {
+  std::unique_ptr<HintRing> ring;  // without it tables must be looked at
+  std::unique_ptr<InterestMap> interest;
+  std::shared_ptr<const agent::StatsReader> stats;
+  std::shared_ptr<const agent::HostPageReader> host_page;
+};
+
 // What the agent's word leads to. All calls come from the thread that runs the link.
 class AgentListener {
  public:
   virtual ~AgentListener() = default;
-  // The agent is connected, and every VM it knows has been told. Without a ring its
-  // tables must be looked at.
-  virtual void OnAgentHere(const agent::SourceMessage& source, std::unique_ptr<HintRing> ring,
-                           std::unique_ptr<InterestMap> interest) = 0;
+  // The agent is connected, and every VM it knows has been told.
+  virtual void OnAgentHere(const agent::SourceMessage& source, AgentOffer offer) = 0;
   virtual void OnAgentGone(const absl::Status& why, uint64_t retry_in_ns) = 0;
   // A VM is new, or something about it has changed.
   virtual absl::Status OnVm(const agent::VmMessage& message, int table_fd) = 0;
@@ -52,6 +61,8 @@ class AgentLink {
   void Connect(uint64_t now_ns);
   void Lost(const absl::Status& why, uint64_t now_ns);
   void TellSource();
+  template <typename T>
+  T TakeOffered(absl::StatusOr<T> offered);
   void Take(agent::SourceEvent& event);
   void Take(agent::VmEvent& event);
   void Take(agent::VmGoneEvent& event);

@@ -59,7 +59,7 @@ Daemon::Daemon(Options options, Clock clock, Observer observer)
     : options_(std::move(options)),
       clock_(clock),
       observer_(std::move(observer)),
-      metrics_(std::make_shared<Metrics>(options_.version, &directory_, &stats_)),
+      metrics_(std::make_shared<Metrics>(options_.version, &directory_, &stats_, clock_)),
       link_(options_.agent_socket, options_.agent_backoff, options_.publisher.instance, this) {}
 
 Daemon::~Daemon() {
@@ -105,14 +105,15 @@ std::string Daemon::SocketPath(uint64_t vm_id) const {
   return absl::StrCat(options_.run_dir, "/vm/", vm_id, ".sock");
 }
 
-void Daemon::OnAgentHere(const agent::SourceMessage& source, std::unique_ptr<HintRing> ring,
-                         std::unique_ptr<InterestMap> interest) {
+void Daemon::OnAgentHere(const agent::SourceMessage& source, AgentOffer offer) {
   const std::string reason(agent::FieldText(source.reason));
-  directory_.SetSource({true, source.source, reason});
+  directory_.SetSource(
+      {true, source.source, reason, std::move(offer.stats), std::move(offer.host_page)});
   observer_.info(absl::StrCat("agent connected, source ", SourceName(source.source),
                               reason.empty() ? "" : ": ", reason));
-  if (ring == nullptr) observer_.info("no hint ring: tables are polled while there is demand");
-  publisher_->AgentHere(std::move(ring), std::move(interest));
+  if (offer.ring == nullptr)
+    observer_.info("no hint ring: tables are polled while there is demand");
+  publisher_->AgentHere(std::move(offer.ring), std::move(offer.interest));
 }
 
 void Daemon::OnAgentGone(const absl::Status& why, uint64_t retry_in_ns) {

@@ -59,8 +59,7 @@ class Daemon : private AgentListener {
   absl::Status ServeMetrics();
   std::string SocketPath(uint64_t vm_id) const;
 
-  void OnAgentHere(const agent::SourceMessage& source, std::unique_ptr<HintRing> ring,
-                   std::unique_ptr<InterestMap> interest) override;
+  void OnAgentHere(const agent::SourceMessage& source, AgentOffer offer) override;
   void OnAgentGone(const absl::Status& why, uint64_t retry_in_ns) override;
   absl::Status OnVm(const agent::VmMessage& message, int table_fd) override;
   void OnVmGone(uint64_t vm_id) override;

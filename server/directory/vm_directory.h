@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "agent/channel/protocol.h"
+#include "agent/table/host_page.h"
+#include "agent/table/stats_reader.h"
 #include "server/directory/vm_record.h"
 
 namespace lockhost::server {
@@ -18,7 +20,10 @@ namespace lockhost::server {
 struct SourceState {
   bool connected = false;
   agent::SourceKind kind = agent::SourceKind::kUnspecified;
-  std::string reason;  // why not a better one
+  std::string reason = {};  // why not a better one
+  // Both may be null: an agent whose source keeps no statistics, or whose page is bad.
+  std::shared_ptr<const agent::StatsReader> stats = nullptr;
+  std::shared_ptr<const agent::HostPageReader> host_page = nullptr;
 };
 
 // "bpf", "perf", "procfs", or "unspecified".

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "server/metrics/agent_metrics.h"
 #include "server/metrics/family.h"
 
 namespace lockhost::server {
@@ -37,9 +38,6 @@ VmSums SumUp(const agent::TableReader& table) {
   }
   return sums;
 }
-
-using Families = std::vector<prometheus::MetricFamily>;
-using Records = std::vector<VmDirectory::Record>;
 
 // One value a VM.
 template <typename Value>
@@ -176,9 +174,12 @@ void AddPublisher(const PublisherStats& stats, Families* out) {
 
 std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   const Records records = directory_->All();
+  const SourceState source = directory_->source();
   Families families;
-  AddHost(version_, directory_->source(), records.size(), &families);
+  AddHost(version_, source, records.size(), &families);
   AddTables(records, &families);
+  AddBooks(source.stats.get(), records, clock_.now_ns(), &families);
+  AddHostPage(source.host_page.get(), &families);
   AddStreams(records, &families);
   AddReports(records, &families);
   AddPublisher(*publisher_, &families);

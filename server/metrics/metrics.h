@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/clock.h"
 #include "server/directory/vm_directory.h"
 #include "server/publisher/publisher_stats.h"
 
@@ -19,8 +20,9 @@ namespace lockhost::server {
 class Metrics : public prometheus::Collectable {
  public:
   // `directory` and `publisher` outlive the metrics.
-  Metrics(std::string version, const VmDirectory* directory, const PublisherStats* publisher)
-      : version_(std::move(version)), directory_(directory), publisher_(publisher) {}
+  Metrics(std::string version, const VmDirectory* directory, const PublisherStats* publisher,
+          Clock clock)
+      : version_(std::move(version)), directory_(directory), publisher_(publisher), clock_(clock) {}
 
   std::vector<prometheus::MetricFamily> Collect() const override;
 
@@ -28,6 +30,7 @@ class Metrics : public prometheus::Collectable {
   const std::string version_;
   const VmDirectory* const directory_;
   const PublisherStats* const publisher_;
+  const Clock clock_;
 };
 
 }  // namespace lockhost::server

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "agent/channel/packet.h"
 #include "tests/agent/support/temp_dir.h"
 #include "tests/server/table_fixture.h"
 
@@ -18,13 +19,15 @@ namespace {
 
 using testing::HasSubstr;
 
+constexpr uint64_t kNowNs = 10'000'000'000;
+
 class MetricsTest : public testing::Test {
  protected:
   std::string Scrape() { return prometheus::TextSerializer().Serialize(metrics_.Collect()); }
 
   VmDirectory directory_;
   PublisherStats stats_;
-  Metrics metrics_{"1.2.3", &directory_, &stats_};
+  Metrics metrics_{"1.2.3", &directory_, &stats_, Clock{[] { return kNowNs; }}};
 };
 
 // What Prometheus' own linter says; empty when it has nothing to say.
@@ -88,10 +91,75 @@ TEST_F(MetricsTest, TellsOfStreamsReportsAndDelivery) {
   EXPECT_THAT(text, HasSubstr("lockhost_hint_delivery_seconds_bucket{le=\"+Inf\"} 2"));
 }
 
+// What an agent would send beside its tables.
+struct AgentMemory {
+  AgentMemory() {
+    auto* page = static_cast<lockhost_vcpu_stats*>(books->data());
+    page[1].vm_id = 7;
+    page[1].run_ns = 2'000'000'000;
+    page[1].halted_ns = 500'000'000;
+    page[1].migrations = 3;
+    page[1].preempted[0] = 1;
+    page[1].preempted[23] = 1;
+    page[1].preempted_ns = 9'000'000'000;
+    page[2].vm_id = 99;  // of a VM that is not in the directory
+    figures.updated_at_ns = 1;
+    figures.online_cpus = 2;
+    figures.overcommit = {1.5, 2.5};
+    figures.counter_count = 1;
+    agent::SetFieldText(figures.counters[0].id, "hint_events_lost");
+    figures.counters[0].value = 4;
+    figures.vms[3].vm_id = 7;
+    figures.vms[3].load.steal_ratio = {0.25, 0.5};
+    figures.vms[3].mode = LOCKHOST_MODE_OVERCOMMITTED;
+  }
+  SourceState Source() const {
+    return {true, agent::SourceKind::kBpf, "", *agent::StatsReader::Attach(books->fd()),
+            *agent::HostPageReader::Attach((*page)->fd())};
+  }
+
+  absl::StatusOr<agent::SealedMemory> books =
+      agent::SealedMemory::Create("books", sizeof(lockhost_vcpu_stats) * LOCKHOST_MAX_VCPU_STATS);
+  absl::StatusOr<std::unique_ptr<agent::HostPageWriter>> page = agent::HostPageWriter::Create();
+  agent::HostFigures figures;
+};
+
+TEST_F(MetricsTest, TellsWhatTheBooksSay) {
+  AgentMemory memory;
+  TestTable table;
+  table.Set(0, LOCKHOST_RUN_STATE_RUNNING, kNowNs - 1'000'000'000);
+  directory_.SetSource(memory.Source());
+  directory_.Put(MakeRecord(7, 0, table));
+  const std::string text = Scrape();
+  EXPECT_THAT(text, HasSubstr("lockhost_vcpu_seconds_total{vm=\"7\",state=\"running\"} 3"));
+  EXPECT_THAT(text, HasSubstr("lockhost_vcpu_seconds_total{vm=\"7\",state=\"halted\"} 0.5"));
+  EXPECT_THAT(text, HasSubstr("lockhost_migrations_total{vm=\"7\"} 3"));
+  EXPECT_THAT(text, HasSubstr("lockhost_preemption_seconds_bucket{vm=\"7\",le=\"2.048e-06\"} 1"));
+  EXPECT_THAT(text, HasSubstr("lockhost_preemption_seconds_bucket{vm=\"7\",le=\"+Inf\"} 2"));
+  EXPECT_THAT(text, HasSubstr("lockhost_preemption_seconds_sum{vm=\"7\"} 9"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("vm=\"99\"")));
+}
+
+TEST_F(MetricsTest, TellsWhatTheHostPageSays) {
+  AgentMemory memory;
+  directory_.SetSource(memory.Source());
+  EXPECT_THAT(Scrape(), testing::Not(HasSubstr("lockhost_host_cpus"))) << "nothing written yet";
+  (*memory.page)->Write(memory.figures);
+  const std::string text = Scrape();
+  EXPECT_THAT(text, HasSubstr("lockhost_host_cpus 2"));
+  EXPECT_THAT(text, HasSubstr("lockhost_host_overcommit_ratio{window=\"10s\"} 2.5"));
+  EXPECT_THAT(text, HasSubstr("lockhost_steal_ratio{vm=\"7\",window=\"1s\"} 0.25"));
+  EXPECT_THAT(text, HasSubstr("lockhost_mode{vm=\"7\",mode=\"overcommitted\"} 1"));
+  EXPECT_THAT(text, HasSubstr("lockhost_agent_events_total{event=\"hint_events_lost\"} 4"));
+}
+
 TEST_F(MetricsTest, PromtoolHasNothingToSay) {
   if (!HavePromtool()) GTEST_SKIP() << "promtool is not installed";
   TestTable table;
   table.Set(0, LOCKHOST_RUN_STATE_RUNNING);
+  AgentMemory memory;
+  (*memory.page)->Write(memory.figures);
+  directory_.SetSource(memory.Source());
   directory_.Put(MakeRecord(7, 0, table));
   directory_.Put(MakeRecord(8, 1, table));
   EXPECT_EQ(PromtoolFindings(Scrape()), "");
