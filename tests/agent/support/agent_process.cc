@@ -10,7 +10,8 @@
 
 namespace lockhost::agent {
 
-AgentProcess::AgentProcess(const std::vector<std::string>& arguments, const std::string& log) {
+AgentProcess::AgentProcess(const std::vector<std::string>& arguments, const std::string& log,
+                           const std::function<void()>& before_exec) {
   std::vector<char*> argv = {const_cast<char*>(LOCKHOST_AGENT_PROGRAM)};
   for (const std::string& argument : arguments) {
     argv.push_back(const_cast<char*>(argument.c_str()));
@@ -21,6 +22,7 @@ AgentProcess::AgentProcess(const std::vector<std::string>& arguments, const std:
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   const int file = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   if (file >= 0) dup2(file, STDERR_FILENO);
+  if (before_exec) before_exec();
   execv(argv[0], argv.data());
   _exit(127);
 }

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,12 +13,15 @@ namespace lockhost::agent {
 // The program `lockhost-agent` in a process of its own; killed at the end.
 class AgentProcess {
  public:
-  // `log` is the file that its standard error goes to (appended).
-  AgentProcess(const std::vector<std::string>& arguments, const std::string& log);
+  // `log` is the file that its standard error goes to (appended). `before_exec` runs in the
+  // new process.
+  AgentProcess(const std::vector<std::string>& arguments, const std::string& log,
+               const std::function<void()>& before_exec = {});
   ~AgentProcess();
   AgentProcess(const AgentProcess&) = delete;
   AgentProcess& operator=(const AgentProcess&) = delete;
 
+  pid_t pid() const { return pid_; }
   // Sends the signal and waits for the end. Returns the exit code; -1 if it was killed.
   int End(int signal);
   // Waits for it to end by itself.

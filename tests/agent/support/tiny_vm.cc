@@ -2,18 +2,13 @@
 #include "tests/agent/support/tiny_vm.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
-
-#include "tests/agent/support/cpus.h"
 
 namespace lockhost::agent {
 namespace {
@@ -21,22 +16,29 @@ namespace {
 constexpr size_t kMemoryBytes = 2 << 20;
 constexpr uint64_t kPageTables = 0x1000;
 constexpr uint64_t kCode = 0x8000;
-constexpr uint64_t kStacks = 0x10000;
-constexpr uint64_t kCommands = 0x30000;
+constexpr uint64_t kStacks = 0x60000;
+constexpr uint64_t kStealRecords = 0x40000;
+constexpr uint32_t kStealTimeMsr = 0x4b564d03;
 
 // loop: mov (%rdi),%eax; test %eax,%eax; jz loop; out %al,$0x10; jmp loop
 constexpr uint8_t kSpinCode[] = {0x8b, 0x07, 0x85, 0xc0, 0x74, 0xfa, 0xe6, 0x10, 0xeb, 0xf6};
 // loop: hlt; jmp loop
 constexpr uint8_t kHaltCode[] = {0xf4, 0xeb, 0xfd};
 
-// C++ gives struct kvm_cpuid2 another size than C, hence another ioctl number.
+// C++ gives struct kvm_cpuid2 and struct kvm_msrs other sizes than C, hence other ioctl numbers.
 struct Cpuid {
   uint32_t count = 100;
   uint32_t padding = 0;
   kvm_cpuid_entry2 entries[100];
 };
+struct Msr {
+  uint32_t count = 1;
+  uint32_t padding = 0;
+  kvm_msr_entry entry{};
+};
 constexpr unsigned long kGetSupportedCpuid = _IOC(_IOC_READ | _IOC_WRITE, KVMIO, 0x05, 8);
 constexpr unsigned long kSetCpuid2 = _IOC(_IOC_WRITE, KVMIO, 0x90, 8);
+constexpr unsigned long kSetMsrs = _IOC(_IOC_WRITE, KVMIO, 0x89, 8);
 
 absl::Status Errno(const char* attempt) { return absl::ErrnoToStatus(errno, attempt); }
 
@@ -133,7 +135,7 @@ absl::Status TinyVm::SetRegisters(const Vcpu& vcpu, int id, Guest guest) {
   regs.rip = kCode;
   regs.rflags = 0x3002;
   regs.rsp = kStacks + static_cast<uint64_t>(id + 1) * 0x1000 - 8;
-  regs.rdi = kCommands + static_cast<uint64_t>(id) * 64;
+  regs.rdi = static_cast<uint64_t>(reinterpret_cast<uint8_t*>(command(id)) - memory_);
   if (ioctl(vcpu.fd.get(), KVM_SET_REGS, &regs) != 0) return Errno("KVM_SET_REGS");
   return absl::OkStatus();
 }
@@ -144,80 +146,18 @@ TinyVm::~TinyVm() {
   if (memory_ != nullptr) munmap(memory_, kMemoryBytes);
 }
 
-uint32_t* TinyVm::command(int vcpu) const {
-  return reinterpret_cast<uint32_t*>(memory_ + kCommands + static_cast<size_t>(vcpu) * 64);
+absl::Status TinyVm::KeepStealRecord(int vcpu) {
+  Msr msrs;
+  msrs.entry.index = kStealTimeMsr;
+  msrs.entry.data = (kStealRecords + static_cast<uint64_t>(vcpu) * 64) | 1;  // 1: enabled
+  const int fd = vcpus_[static_cast<size_t>(vcpu)].fd.get();
+  return ioctl(fd, kSetMsrs, &msrs) == 1 ? absl::OkStatus() : Errno("set MSR_KVM_STEAL_TIME");
 }
 
-int TinyVm::StartThread(int vcpu) {
-  // A thread in HLT is waked by a signal alone; one that does nothing is enough.
-  signal(SIGUSR1, [](int) {});
-  auto thread = std::make_unique<VcpuThread>();
-  VcpuThread* raw = thread.get();
-  raw->vcpu = vcpu;
-  std::unique_lock lock(mutex_);
-  raw->thread = std::thread([this, raw] {
-    BindToCpu(0);
-    RunThread(raw);
-  });
-  changed_.wait(lock, [raw] { return raw->tid != 0; });
-  threads_.push_back(std::move(thread));
-  return static_cast<int>(threads_.size()) - 1;
-}
-
-void TinyVm::RunThread(VcpuThread* self) {
-  std::unique_lock lock(mutex_);
-  self->tid = static_cast<pid_t>(syscall(SYS_gettid));
-  changed_.notify_all();
-  for (;;) {
-    changed_.wait(lock, [&] {
-      return self->stop || (self->vcpu >= 0 && !vcpus_[static_cast<size_t>(self->vcpu)].parked);
-    });
-    if (self->stop) return;
-    const int fd = vcpus_[static_cast<size_t>(self->vcpu)].fd.get();
-    lock.unlock();
-    ioctl(fd, KVM_RUN, 0);
-    lock.lock();
-  }
-}
-
-void TinyVm::Park(int vcpu) {
-  const std::lock_guard lock(mutex_);
-  vcpus_[static_cast<size_t>(vcpu)].parked = true;
-  std::atomic_ref<uint32_t>(*command(vcpu)).store(1);
-}
-
-void TinyVm::Unpark(int vcpu) {
-  const std::lock_guard lock(mutex_);
-  vcpus_[static_cast<size_t>(vcpu)].parked = false;
-  std::atomic_ref<uint32_t>(*command(vcpu)).store(0);
-  changed_.notify_all();
-}
-
-void TinyVm::Assign(int thread, int vcpu) {
-  VcpuThread& moved = *threads_[static_cast<size_t>(thread)];
-  const int before = moved.vcpu;
-  if (before >= 0) Park(before);
-  {
-    const std::lock_guard lock(mutex_);
-    moved.vcpu = vcpu;
-  }
-  if (vcpu >= 0) Unpark(vcpu);
-}
-
-void TinyVm::JoinThread(int thread) {
-  VcpuThread& ending = *threads_[static_cast<size_t>(thread)];
-  if (!ending.thread.joinable()) return;
-  if (ending.vcpu >= 0) Park(ending.vcpu);
-  {
-    const std::lock_guard lock(mutex_);
-    ending.stop = true;
-    changed_.notify_all();
-  }
-  // Until it has seen the flag: the signal may come just before it enters the guest.
-  while (ending.tid != 0 && syscall(SYS_tgkill, getpid(), ending.tid, SIGUSR1) == 0) {
-    sched_yield();
-  }
-  ending.thread.join();
+uint64_t TinyVm::GuestStealNs(int vcpu) const {
+  auto* record =
+      reinterpret_cast<uint64_t*>(memory_ + kStealRecords + static_cast<size_t>(vcpu) * 64);
+  return std::atomic_ref(*record).load();  // its first field
 }
 
 }  // namespace lockhost::agent

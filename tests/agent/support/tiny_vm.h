@@ -5,8 +5,10 @@
 #include <linux/kvm.h>
 #include <sys/types.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -30,18 +32,31 @@ class TinyVm {
   TinyVm(const TinyVm&) = delete;
   TinyVm& operator=(const TinyVm&) = delete;
 
-  // Starts a thread that runs the vCPU (-1: none yet), bound to the first CPU: vCPUs
-  // preempt one another, and whoever looks on from another CPU does not. Returns the
+  // For threads that are started afterwards. By default they are bound to the first CPU:
+  // vCPUs preempt one another, and whoever looks on from another CPU does not.
+  void RunAnywhere() { bound_ = false; }
+  // Wakes each vCPU out of HLT so often; it halts again at once. For threads that are
+  // started afterwards.
+  void TickEvery(std::chrono::microseconds period) { tick_ = period; }
+
+  // Starts a thread that runs the vCPU (-1: none yet), named as the lab's. Returns the
   // thread's number. REQUIRES: no other thread runs that vCPU.
   int StartThread(int vcpu);
   // Makes the thread leave its vCPU (-1: for none) and run this one.
   void Assign(int thread, int vcpu);
   void JoinThread(int thread);
+  // Makes the thread do this, outside KVM_RUN, and go on. Returns when it has begun.
+  void Do(int thread, std::function<void()> job);
   pid_t tid(int thread) const { return threads_[static_cast<size_t>(thread)]->tid; }
 
   // Takes the vCPU out of guest code; its thread sleeps in the VMM until Unpark().
   void Park(int vcpu);
   void Unpark(int vcpu);
+
+  // Has KVM keep the vCPU's steal time in guest memory. REQUIRES: no thread runs it yet.
+  absl::Status KeepStealRecord(int vcpu);
+  // What the guest would read there.
+  uint64_t GuestStealNs(int vcpu) const;
 
  private:
   struct Vcpu {
@@ -54,6 +69,7 @@ class TinyVm {
     pid_t tid = 0;
     int vcpu = -1;
     bool stop = false;
+    std::function<void()> job;
   };
 
   TinyVm() = default;
@@ -63,11 +79,14 @@ class TinyVm {
   absl::Status SetRegisters(const Vcpu& vcpu, int id, Guest guest);
   uint32_t* command(int vcpu) const;
   void RunThread(VcpuThread* thread);
+  void StartTicking() const;
 
   UniqueFd kvm_;
   UniqueFd vm_;
   uint8_t* memory_ = nullptr;
   size_t run_bytes_ = 0;
+  bool bound_ = true;
+  std::chrono::microseconds tick_{0};
   std::vector<Vcpu> vcpus_;
   std::vector<std::unique_ptr<VcpuThread>> threads_;
   std::mutex mutex_;
