@@ -3,9 +3,10 @@
 
 PREFIX ?= /usr
 DEMO_FLAGS ?=
+BENCH_FLAGS ?=
 CTEST_FLAGS ?=
 
-.PHONY: help demo test test-long bench install clean deps
+.PHONY: help demo test test-long bench bench-agent install clean deps
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +14,7 @@ help:
 	@echo "make test       build (debug) and run the tests"
 	@echo "make test-long  the tests that take minutes"
 	@echo "make bench      the demo's grid with more and longer runs (half an hour)"
+	@echo "make bench-agent  what the agent costs, as root; 2 minutes; build/bench/agent.json"
 	@echo "make install    build and install below PREFIX ($(PREFIX)); DESTDIR is honoured"
 	@echo "make clean      remove build/"
 
@@ -39,6 +41,11 @@ test-long: deps build/dev/build.ninja
 bench: deps build/release/build.ninja
 	@cmake --build build/release --target lockhost-demo
 	@build/release/tests/lab/lockhost-demo --json=build/bench.json --runs=10 --seconds=3 $(DEMO_FLAGS)
+
+bench-agent: deps build/release/build.ninja
+	@cmake --build build/release --target lockhost-bench-agent
+	@mkdir -p build/bench
+	@build/release/tests/bench/agent/lockhost-bench-agent --json=build/bench/agent.json $(BENCH_FLAGS)
 
 install: deps build/release/build.ninja
 	@cmake --build build/release

@@ -14,7 +14,7 @@ packages=(
   libabsl-dev libprotobuf-dev protobuf-compiler libgrpc++-dev protobuf-compiler-grpc
   prometheus-cpp-dev libspdlog-dev
   # tests: GoogleTest, promtool (in prometheus), systemd-analyze, formatting and lint
-  libgtest-dev libgmock-dev prometheus systemd clang-format clang-tidy
+  libgtest-dev libgmock-dev nlohmann-json3-dev prometheus systemd clang-format clang-tidy
 )
 
 if ! command -v dpkg-query >/dev/null; then

@@ -12,7 +12,6 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "agent/source/bpf_table.h"
 #include "vcpu_state.skel.h"
 
 namespace lockhost::agent {
@@ -56,7 +55,10 @@ absl::StatusOr<std::unique_ptr<BpfSource>> BpfSource::Create(const BpfOptions& o
   const int ring = bpf_map__fd(source->programs_->skeleton().maps.agent_events);
   source->ring_ = ring_buffer__new(ring, &BpfSource::OnAgentEvent, source.get(), nullptr);
   if (source->ring_ == nullptr) return absl::ErrnoToStatus(errno, "read the agent's ring");
+  source->tables_ =
+      std::make_unique<BpfTables>(bpf_map__fd(source->programs_->skeleton().maps.tables));
   if (source->programs_->adopted()) source->Adopt();
+  source->tables_->Begin();
   return source;
 }
 
@@ -101,15 +103,15 @@ void BpfSource::RetryPending(uint64_t told_before_ns) {
 }
 
 absl::Status BpfSource::AddVm(const VmRecord& record) {
-  auto table = MakeBpfTable(record.generation);
+  const auto table = tables_->Take(record.vm_index);
   if (!table.ok()) return table.status();
-  const int fd = table->get();
   BpfPins* pins = programs_->pins();
-  if (pins != nullptr && bpf_obj_pin(fd, pins->TablePath(record.vm_id).c_str()) != 0) {
-    return absl::ErrnoToStatus(errno, "pin a vCPU table");
+  if (pins != nullptr && bpf_obj_pin(*table, pins->TablePath(record.vm_id).c_str()) != 0) {
+    const absl::Status status = absl::ErrnoToStatus(errno, "pin a vCPU table");
+    tables_->Release(record.vm_index);
+    return status;
   }
-  tables_[record.vm_index] = *std::move(table);
-  if (absl::Status status = Publish(record, fd); !status.ok()) {
+  if (absl::Status status = Publish(record); !status.ok()) {
     Withdraw(record);
     return status;
   }
@@ -117,17 +119,11 @@ absl::Status BpfSource::AddVm(const VmRecord& record) {
   return absl::OkStatus();
 }
 
-int BpfSource::TableFd(const VmRecord& record) {
-  const auto table = tables_.find(record.vm_index);
-  return table == tables_.end() ? -1 : table->second.get();
-}
+int BpfSource::TableFd(const VmRecord& record) { return tables_->fd(record.vm_index); }
 
-// Table first, then the VM, last the way to it: programs never find half of it.
-absl::Status BpfSource::Publish(const VmRecord& record, int table) {
-  const int tables = bpf_map__fd(programs_->skeleton().maps.tables);
-  if (bpf_map_update_elem(tables, &record.vm_index, &table, BPF_ANY) != 0) {
-    return absl::ErrnoToStatus(errno, "hand a vCPU table to the programs");
-  }
+// The table is in place; then the VM, last the way to it: programs never find half of it.
+absl::Status BpfSource::Publish(const VmRecord& record) {
+  SetHeader(record, LOCKHOST_MODE_UNSPECIFIED, record.generation);
   lh_vm& vm = programs_->vm(record.vm_index);
   vm.kvm = record.key;
   vm.generation = record.generation;
@@ -179,16 +175,12 @@ void BpfSource::Withdraw(const VmRecord& record) {
   clear.vm_index = record.vm_index;
   clear.end_slot = LOCKHOST_MAX_SLOTS;
   programs_->Run(clear).IgnoreError();  // fails only where there is no table any more
-  lh_table_command header{};
-  header.operation = LH_SET_HEADER;
-  header.vm_index = record.vm_index;
-  programs_->Run(header).IgnoreError();
+  SetHeader(record, LOCKHOST_MODE_UNSPECIFIED, 0);
   lh_table_command free_stats{};
   free_stats.operation = LH_FREE_STATS;
   free_stats.vm_index = record.vm_index;
   programs_->Run(free_stats).IgnoreError();
-  bpf_map_delete_elem(bpf_map__fd(programs_->skeleton().maps.tables), &record.vm_index);
-  tables_.erase(record.vm_index);
+  tables_->Release(record.vm_index);
   if (programs_->pins() != nullptr) unlink(programs_->pins()->TablePath(record.vm_id).c_str());
 }
 
@@ -201,12 +193,16 @@ VcpuCounts BpfSource::Counts(const VmRecord& record) {
 }
 
 void BpfSource::SetMode(const VmRecord& record, lockhost_mode mode) {
+  SetHeader(record, mode, record.generation);
+}
+
+void BpfSource::SetHeader(const VmRecord& record, lockhost_mode mode, uint64_t generation) {
   lh_table_command header{};
   header.operation = LH_SET_HEADER;
   header.vm_index = record.vm_index;
   header.mode = mode;
-  header.generation = record.generation;
-  programs_->Run(header).IgnoreError();  // REQUIRES of Source: the VM is followed
+  header.generation = generation;
+  programs_->Run(header).IgnoreError();  // fails only where there is no table any more
 }
 
 absl::Status BpfSource::SetReportRegion(const VmRecord& record, uint64_t address,

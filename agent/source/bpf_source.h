@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "agent/kernel/procfs.h"
 #include "agent/source/bpf_programs.h"
+#include "agent/source/bpf_tables.h"
 #include "agent/source/source.h"
 #include "common/clock.h"
 #include "common/unique_fd.h"
@@ -66,9 +67,10 @@ class BpfSource : public Source {
   static int OnAgentEvent(void* self, void* data, size_t size);
   void Adopt();
   void ForgetStrangers();
-  absl::Status Publish(const VmRecord& record, int table);
+  absl::Status Publish(const VmRecord& record);
   absl::Status PublishKvm(const VmRecord& record);
   void Withdraw(const VmRecord& record);
+  void SetHeader(const VmRecord& record, lockhost_mode mode, uint64_t generation);
   void RetryPending(uint64_t told_before_ns);
   void ReleaseVcpu(const VmRecord& record, uint32_t vcpu_id, uint32_t tid);
   void ForgetThreads(const VmRecord& record);
@@ -79,9 +81,9 @@ class BpfSource : public Source {
   const Procfs* procfs_;
   Clock clock_;
   ring_buffer* ring_ = nullptr;
-  std::vector<VmSighting> sightings_;                    // of the Poll() that is going on
-  std::map<uint64_t, Pending> pending_;                  // told, and not added: by struct kvm
-  std::map<uint32_t, UniqueFd> tables_;                  // by vm_index
+  std::vector<VmSighting> sightings_;    // of the Poll() that is going on
+  std::map<uint64_t, Pending> pending_;  // told, and not added: by struct kvm
+  std::unique_ptr<BpfTables> tables_;
   std::map<uint64_t, std::vector<int32_t>> registered_;  // tids by vm_id
   std::vector<VmRecord> adopted_;
 };

@@ -39,7 +39,7 @@ void BpfSource::Adopt() {
     UniqueFd table(bpf_obj_get(programs_->pins()->TablePath(record.vm_id).c_str()));
     const auto stat = procfs_->Stat(record.process.pid);
     if (table.valid() && stat && stat->start_ticks == record.process.start_ticks) {
-      tables_[i] = std::move(table);
+      tables_->Adopt(i, std::move(table));
       adopted_.push_back(record);
     } else {
       RemoveVm(record);

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_TESTS_BENCH_AGENT_AGENT_UNDER_TEST_H_
+#define LOCKHOST_TESTS_BENCH_AGENT_AGENT_UNDER_TEST_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "agent/channel/agent_client.h"
+#include "agent/table/stats_reader.h"
+#include "agent/table/table_reader.h"
+#include "tests/agent/support/agent_process.h"
+#include "tests/agent/support/temp_dir.h"
+
+namespace lockhost::bench {
+
+// `lockhost-agent` as a process, nothing pinned, and what a subscriber hears of it.
+class AgentUnderTest {
+ public:
+  // FAILED_PRECONDITION: that source cannot be had here; says why.
+  static absl::StatusOr<std::unique_ptr<AgentUnderTest>> Start(const std::string& source);
+
+  pid_t pid() const { return process_->pid(); }
+  // Null where the source keeps no books.
+  const agent::StatsReader* stats() const { return stats_.get(); }
+
+  struct Vm {
+    uint64_t vm_id;
+    pid_t pid;
+    std::unique_ptr<agent::TableReader> table;
+  };
+  // By vm_id; brought up to date by Listen(), which never waits.
+  const std::map<uint64_t, Vm>& vms() const { return vms_; }
+  void Listen();
+  // The VM of that process, null if there is none (after listening).
+  const Vm* FindVm(pid_t pid);
+
+ private:
+  AgentUnderTest() = default;
+
+  agent::TempDir directory_;
+  std::unique_ptr<agent::AgentProcess> process_;
+  std::unique_ptr<agent::AgentClient> client_;
+  std::unique_ptr<agent::StatsReader> stats_;
+  std::map<uint64_t, Vm> vms_;
+};
+
+}  // namespace lockhost::bench
+
+#endif  // LOCKHOST_TESTS_BENCH_AGENT_AGENT_UNDER_TEST_H_
