@@ -10,11 +10,7 @@ namespace lockhost::agent {
 namespace {
 
 constexpr uint64_t kNsPerSecond = 1'000'000'000;
-constexpr uint64_t kScanPeriodNs = kNsPerSecond;
 constexpr uint64_t kIdleSamplePeriodNs = kNsPerSecond;
-// A new process is looked at often, for vCPU threads come late; an old one seldom.
-constexpr uint64_t kNewForNs = 10 * kNsPerSecond;
-constexpr uint64_t kReexamineAfterNs = 30 * kNsPerSecond;
 // How soon demand is noticed.
 constexpr std::chrono::milliseconds kDemandPeriod{100};
 
@@ -32,7 +28,7 @@ bool ProcfsSource::HasDemand(const Followed& vm, uint64_t now_ns) const {
 }
 
 std::chrono::milliseconds ProcfsSource::poll_interval() {
-  if (vms_.empty()) return std::chrono::milliseconds(kScanPeriodNs / 1'000'000);
+  if (vms_.empty()) return VcpuFinder::kScanPeriod;
   const uint64_t now = clock_.now_ns();
   const bool demand = std::any_of(vms_.begin(), vms_.end(),
                                   [&](const auto& vm) { return HasDemand(vm.second, now); });
@@ -42,9 +38,9 @@ std::chrono::milliseconds ProcfsSource::poll_interval() {
 absl::StatusOr<std::vector<VmSighting>> ProcfsSource::Poll() {
   const uint64_t now = clock_.now_ns();
   std::vector<VmSighting> sightings;
-  if (scanned_at_ns_ == 0 || now - scanned_at_ns_ >= kScanPeriodNs) {
-    scanned_at_ns_ = now;
-    sightings = Scan(now);
+  if (finder_.IsScanDue()) {
+    sightings = finder_.Scan();
+    std::erase_if(sightings, [&](const VmSighting& each) { return IsFollowed(each.process); });
     for (auto& [id, vm] : vms_) {
       if (vm.by_name) FindThreads(vm);
     }
@@ -58,38 +54,6 @@ absl::StatusOr<std::vector<VmSighting>> ProcfsSource::Poll() {
 bool ProcfsSource::IsFollowed(const ProcessId& process) const {
   return std::any_of(vms_.begin(), vms_.end(),
                      [&](const auto& vm) { return vm.second.record.process == process; });
-}
-
-std::vector<VmSighting> ProcfsSource::Scan(uint64_t now_ns) {
-  std::vector<VmSighting> sightings;
-  std::map<pid_t, Known> alive;
-  for (const pid_t pid : procfs_->Processes()) {
-    const auto before = known_.find(pid);
-    Known known = before == known_.end() ? Known{now_ns, 0} : before->second;
-    const bool due = now_ns - known.first_seen_ns < kNewForNs || known.examined_at_ns == 0 ||
-                     now_ns - known.examined_at_ns >= kReexamineAfterNs;
-    if (due) {
-      known.examined_at_ns = now_ns;
-      const auto stat = procfs_->Stat(pid);
-      if (stat && ShowsVcpus(pid)) {
-        const ProcessId process{pid, stat->start_ticks};
-        if (!IsFollowed(process)) sightings.push_back({static_cast<uint64_t>(pid), process});
-      }
-    }
-    alive.emplace(pid, known);
-  }
-  known_ = std::move(alive);
-  std::erase_if(nameless_, [&](pid_t pid) { return !known_.contains(pid); });
-  return sightings;
-}
-
-bool ProcfsSource::ShowsVcpus(pid_t pid) {
-  nameless_.erase(pid);
-  for (const pid_t tid : procfs_->Threads(pid)) {
-    if (ParseVcpuThreadName(procfs_->ThreadName(pid, tid))) return true;
-  }
-  if (procfs_->HoldsVcpus(pid)) nameless_.insert(pid);
-  return false;
 }
 
 absl::Status ProcfsSource::AddVm(const VmRecord& record) {
@@ -144,11 +108,9 @@ bool ProcfsSource::Follow(Followed& vm, uint32_t vcpu_id, pid_t tid) {
 }
 
 void ProcfsSource::FindThreads(Followed& vm) {
-  const pid_t pid = vm.record.process.pid;
-  for (const pid_t tid : procfs_->Threads(pid)) {
-    const auto vcpu_id = ParseVcpuThreadName(procfs_->ThreadName(pid, tid));
-    // The first thread of a name keeps it: a name is no proof of anything.
-    if (vcpu_id && !vm.threads.contains(*vcpu_id)) Follow(vm, *vcpu_id, tid);
+  for (const VcpuThread& thread : finder_.Threads(vm.record.process.pid)) {
+    // Whoever runs a vCPU keeps it until its end, whatever others call themselves.
+    if (!vm.threads.contains(thread.vcpu_id)) Follow(vm, thread.vcpu_id, thread.tid);
   }
 }
 
@@ -187,7 +149,7 @@ void ProcfsSource::SampleVm(Followed& vm, uint64_t now_ns) {
 
 std::vector<SourceCounter> ProcfsSource::Counters() {
   return {{"thread samples", samples_, false},
-          {"VMs passed over: their vCPU threads have no known names", nameless_.size(), true}};
+          {"VMs passed over: their vCPU threads have no known names", finder_.nameless(), true}};
 }
 
 }  // namespace lockhost::agent

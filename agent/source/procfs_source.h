@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "agent/discovery/vcpu_finder.h"
 #include "agent/kernel/procfs.h"
 #include "agent/source/interest_memfd.h"
 #include "agent/source/source.h"
@@ -23,7 +24,7 @@ namespace lockhost::agent {
 //   - what happens between two samples: a table lags by up to kSamplePeriod under demand,
 //     by up to a second without;
 //   - HALTED (reads as EXITED), report words, lock-holder preemptions;
-//   - vCPUs whose threads bear no name it knows, and two VMs in one process apart.
+//   - the vCPUs that VcpuFinder cannot find.
 class ProcfsSource : public Source {
  public:
   // A little more than a scheduler tick at 250 Hz: see JudgeRunState.
@@ -60,29 +61,21 @@ class ProcfsSource : public Source {
     bool by_name = true;  // threads are found by their names, not registered
     uint64_t sampled_at_ns = 0;
   };
-  struct Known {
-    uint64_t first_seen_ns = 0;
-    uint64_t examined_at_ns = 0;
-  };
 
   ProcfsSource(const Procfs* procfs, Clock clock, std::unique_ptr<InterestMemfd> interest)
-      : procfs_(procfs), clock_(clock), interest_(std::move(interest)) {}
+      : procfs_(procfs), clock_(clock), finder_(procfs, clock), interest_(std::move(interest)) {}
 
   bool HasDemand(const Followed& vm, uint64_t now_ns) const;
   bool IsFollowed(const ProcessId& process) const;
-  std::vector<VmSighting> Scan(uint64_t now_ns);
-  bool ShowsVcpus(pid_t pid);
   void FindThreads(Followed& vm);
   bool Follow(Followed& vm, uint32_t vcpu_id, pid_t tid);
   void SampleVm(Followed& vm, uint64_t now_ns);
 
   const Procfs* procfs_;
   Clock clock_;
+  VcpuFinder finder_;
   std::unique_ptr<InterestMemfd> interest_;
   std::map<uint64_t, Followed> vms_;  // by vm_id
-  std::map<pid_t, Known> known_;      // processes
-  std::set<pid_t> nameless_;          // hold vCPUs, and have no thread of a known name
-  uint64_t scanned_at_ns_ = 0;
   uint64_t samples_ = 0;
 };
 
