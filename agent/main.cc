@@ -20,7 +20,7 @@
 #include "common/termination.h"
 
 ABSL_FLAG(std::string, socket, "/run/lockhost/agent.sock", "where the agent listens");
-ABSL_FLAG(std::string, source, "auto", "where run states come from: auto, bpf or procfs");
+ABSL_FLAG(std::string, source, "auto", "where run states come from: auto, bpf, perf or procfs");
 ABSL_FLAG(std::string, server_uid, "", "user (name or number) that lockhostd runs as");
 ABSL_FLAG(std::string, pin_dir, "/sys/fs/bpf/lockhost",
           "folder in a BPF file system that keeps tables written while no agent runs; "

@@ -232,6 +232,15 @@ void ChannelServer::AnnounceVm(const VmAnnouncement& vm) {
   for (const int fd : concerned) Settle(fd, SendVm(*peers_.at(fd), vm));
 }
 
+void ChannelServer::AnnounceSource() {
+  std::vector<int> concerned;
+  for (const auto& [fd, peer] : peers_) {
+    if (peer->subscribed) concerned.push_back(fd);
+  }
+  const SourceAnnouncement source = handler_->DescribeSource();
+  for (const int fd : concerned) Settle(fd, SendSource(*peers_.at(fd), source));
+}
+
 void ChannelServer::AnnounceVmGone(const VmGoneMessage& gone) {
   std::vector<int> concerned;
   for (const auto& [fd, peer] : peers_) {

@@ -81,6 +81,8 @@ class ChannelServer {
                                                                ChannelHandler* handler);
   ~ChannelServer();
 
+  // Tells subscribers that another source is in use.
+  void AnnounceSource();
   // Tells subscribers, and those of the VM's own process that have waited for it.
   void AnnounceVm(const VmAnnouncement& vm);
   void AnnounceVmGone(const VmGoneMessage& gone);

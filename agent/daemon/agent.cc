@@ -63,16 +63,8 @@ Agent::~Agent() {
 absl::Status Agent::StartSource(const AgentOptions& options) {
   auto chosen = ChooseSource(options.source, options.bpf, &procfs_, clock_);
   if (!chosen.ok()) return chosen.status();
-  chosen_ = *std::move(chosen);
-  for (const std::string& note : chosen_.notes) spdlog::warn("{}", note);
-  spdlog::info("source of run states: {}{}{}", SourceName(chosen_.source->kind()),
-               chosen_.reason.empty() ? "" : "; ", chosen_.reason);
-  auto collector = LoadCollector::Create(chosen_.source->stats_fd());
-  if (!collector.ok()) return collector.status();
-  load_collector_ = *std::move(collector);
-  const int fd = chosen_.source->event_fd();
-  if (fd < 0) return absl::OkStatus();
-  return loop_->Watch(fd, EPOLLIN, [this](uint32_t) { Poll(); });
+  if (options.wrap_source) chosen->source = options.wrap_source(std::move(chosen->source));
+  return TakeSource(*std::move(chosen));
 }
 
 absl::Status Agent::StartChannel(const AgentOptions& options) {
@@ -106,8 +98,9 @@ absl::Status Agent::StartTimers() {
 void Agent::Poll() {
   const auto sightings = chosen_.source->Poll();
   if (!sightings.ok()) {
-    spdlog::warn("looking for VMs: {}; trying again", Text(sightings.status()));
+    CountFailure(sightings.status());
   } else {
+    failures_ = 0;
     for (const VmSighting& sighting : *sightings) {
       if (registry_.FindSighted(sighting) != nullptr) continue;
       const auto vm = Follow(sighting);

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <span>
@@ -31,6 +32,8 @@ struct AgentOptions {
   std::vector<uid_t> server_uids = {};
   std::string procfs_root = "/proc";
   BpfOptions bpf = {};
+  // Stands between the agent and the source that was chosen; for tests of sources that fail.
+  std::function<std::unique_ptr<Source>(std::unique_ptr<Source>)> wrap_source = {};
 };
 
 // The agent: joins the source, the registry of VMs and the channel. Logs what an
@@ -62,6 +65,11 @@ class Agent : public ChannelHandler {
   absl::Status StartTimers();
 
   void Poll();
+  // Takes the next source when this one has failed too often.
+  void CountFailure(const absl::Status& status);
+  absl::Status TakeSource(ChosenSource chosen);
+  void MoveVms(Source& from);
+  bool Move(Vm& vm);
   void CheckCounts();
   void LookAtLoad();
   void AdviseModes();
@@ -93,6 +101,7 @@ class Agent : public ChannelHandler {
   std::unique_ptr<HostPageWriter> host_page_;
   Overcommit overcommit_;
   uint64_t load_looked_at_ns_ = 0;
+  int failures_ = 0;               // of the source, one after another
   std::vector<uint64_t> trouble_;  // counters when they were last logged
   uint64_t trouble_logged_at_ns_ = 0;
 };

@@ -16,17 +16,17 @@ namespace {
 
 constexpr int kCountBits = 11;
 
+}  // namespace
+
 absl::StatusOr<uint64_t> RandomGeneration() {
   uint64_t value = 0;
-  while (value == 0) {  // 0 means "not yet known"
+  while (value == 0) {
     if (getrandom(&value, sizeof(value), 0) != sizeof(value) && errno != EINTR) {
       return absl::ErrnoToStatus(errno, "get random bytes for a generation");
     }
   }
   return value;
 }
-
-}  // namespace
 
 uint64_t VmIdAllocator::Next(uint64_t realtime_ms) {
   last_ = std::max(last_ + 1, realtime_ms << kCountBits);

@@ -12,6 +12,9 @@
 
 namespace lockhost::agent {
 
+// Of a table: never 0, which means "not yet known".
+absl::StatusOr<uint64_t> RandomGeneration();
+
 // Makes ids that are never reused, also across restarts of the agent: milliseconds of
 // the real-time clock (so a later agent is ahead of an earlier one), eleven bits to
 // count within one, and always above the last. Fits into the 53 bits of a JSON number

@@ -20,13 +20,17 @@ struct ChosenSource {
   std::vector<std::string> notes;  // for the log
 };
 
-// `wanted`: "auto" takes the best that works, "bpf" and "procfs" that one or none.
+// `wanted`: "auto" takes the best that works, the name of a source that one or none.
 // ALREADY_EXISTS, also for "auto": another agent is at work. `procfs` must outlive the
 // source.
 absl::StatusOr<ChosenSource> ChooseSource(const std::string& wanted, const BpfOptions& bpf,
                                           const Procfs* procfs, Clock clock);
 
-// "bpf", "procfs", ...
+// The best of those below the one that has failed at work. FAILED_PRECONDITION: none is left.
+absl::StatusOr<ChosenSource> ChooseNextSource(SourceKind failed, const std::string& why,
+                                              const Procfs* procfs, Clock clock);
+
+// "bpf", "perf", "procfs".
 const char* SourceName(SourceKind kind);
 
 }  // namespace lockhost::agent

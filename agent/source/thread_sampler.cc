@@ -10,11 +10,12 @@ lockhost_run_state JudgeRunState(char thread_state, bool gained_run_time) {
   return gained_run_time ? LOCKHOST_RUN_STATE_RUNNING : LOCKHOST_RUN_STATE_PREEMPTED;
 }
 
-std::optional<ThreadSampler> ThreadSampler::Open(const Procfs& procfs, pid_t pid, pid_t tid) {
+std::unique_ptr<ThreadSampler> ThreadSampler::Open(const Procfs& procfs, pid_t pid, pid_t tid) {
   UniqueFd stat = procfs.OpenThreadFile(pid, tid, "stat");
   UniqueFd schedstat = procfs.OpenThreadFile(pid, tid, "schedstat");
-  if (!stat.valid() || !schedstat.valid()) return std::nullopt;
-  return ThreadSampler(tid, std::move(stat), std::move(schedstat));
+  if (!stat.valid() || !schedstat.valid()) return nullptr;
+  return std::unique_ptr<ThreadSampler>(
+      new ThreadSampler(tid, std::move(stat), std::move(schedstat)));
 }
 
 std::optional<ThreadSample> ThreadSampler::Sample() {
@@ -24,7 +25,10 @@ std::optional<ThreadSample> ThreadSampler::Sample() {
   // With one sample alone nothing is known of gains; a runnable thread may well run.
   const bool gained = !run_ns_ || schedstat->run_ns > *run_ns_;
   run_ns_ = schedstat->run_ns;
-  return ThreadSample{JudgeRunState(stat->state, gained), schedstat->delay_ns};
+  return ThreadSample{.state = JudgeRunState(stat->state, gained),
+                      .steal_ns = schedstat->delay_ns,
+                      .since_ns = std::nullopt,
+                      .preemptions = std::nullopt};
 }
 
 }  // namespace lockhost::agent

@@ -5,10 +5,12 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "agent/kernel/procfs.h"
-#include "client/page/hint_page.h"
+#include "agent/source/thread_observer.h"
 #include "common/unique_fd.h"
 
 namespace lockhost::agent {
@@ -19,20 +21,14 @@ namespace lockhost::agent {
 // still counts as running. HALTED cannot be told from EXITED.
 lockhost_run_state JudgeRunState(char thread_state, bool gained_run_time);
 
-struct ThreadSample {
-  lockhost_run_state state;
-  uint64_t steal_ns;
-};
-
-// Samples one thread through its open proc files. Not thread-safe.
-class ThreadSampler {
+// Samples one thread through its open proc files.
+class ThreadSampler : public ThreadObserver {
  public:
-  // nullopt: no such thread, or its files cannot be read.
-  static std::optional<ThreadSampler> Open(const Procfs& procfs, pid_t pid, pid_t tid);
+  // Null: no such thread, or its files cannot be read.
+  static std::unique_ptr<ThreadSampler> Open(const Procfs& procfs, pid_t pid, pid_t tid);
 
-  pid_t tid() const { return tid_; }
-  // nullopt: the thread has ended.
-  std::optional<ThreadSample> Sample();
+  pid_t tid() const override { return tid_; }
+  std::optional<ThreadSample> Sample() override;
 
  private:
   ThreadSampler(pid_t tid, UniqueFd stat, UniqueFd schedstat)

@@ -44,6 +44,10 @@ void MemfdTable::SetStealNs(uint32_t vcpu_id, uint64_t steal_ns) {
   Store(slot(vcpu_id).steal_ns, steal_ns);
 }
 
+void MemfdTable::SetPreemptions(uint32_t vcpu_id, uint64_t preemptions) {
+  Store(slot(vcpu_id).preemptions, preemptions);
+}
+
 void MemfdTable::Clear(uint32_t vcpu_id) {
   lockhost_hint_slot& slot = this->slot(vcpu_id);
   if (slot.state_word == 0) return;

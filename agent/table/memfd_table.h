@@ -28,6 +28,8 @@ class MemfdTable {
   // another one. REQUIRES: vcpu_id < LOCKHOST_MAX_SLOTS.
   void SetState(uint32_t vcpu_id, lockhost_run_state state, uint64_t now_ns);
   void SetStealNs(uint32_t vcpu_id, uint64_t steal_ns);
+  // In place of those that SetState() has counted.
+  void SetPreemptions(uint32_t vcpu_id, uint64_t preemptions);
   // "No hint"; the revision goes on growing.
   void Clear(uint32_t vcpu_id);
   void SetHeader(lockhost_mode mode, uint64_t generation);

@@ -14,11 +14,10 @@ namespace {
 class BpfTablesTest : public testing::Test {
  protected:
   void SetUp() override {
-    const UniqueFd like(Make(BPF_MAP_TYPE_ARRAY, sizeof(lockhost_hint_slot),
-                             1 + LOCKHOST_MAX_SLOTS, BPF_F_MMAPABLE, -1));
+    const UniqueFd like(Make(BPF_MAP_TYPE_ARRAY, sizeof(lockhost_hint_slot), 1 + LOCKHOST_MAX_SLOTS,
+                             BPF_F_MMAPABLE, -1));
     if (!like.valid()) GTEST_SKIP() << "may not make BPF maps";
-    by_index_.reset(
-        Make(BPF_MAP_TYPE_ARRAY_OF_MAPS, sizeof(uint32_t), LH_MAX_VMS, 0, like.get()));
+    by_index_.reset(Make(BPF_MAP_TYPE_ARRAY_OF_MAPS, sizeof(uint32_t), LH_MAX_VMS, 0, like.get()));
     ASSERT_TRUE(by_index_.valid());
     tables_ = std::make_unique<BpfTables>(by_index_.get());
   }

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/source/procfs_source.h"
+#include "agent/source/polled_source.h"
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "agent/source/switch_recorder.h"
+#include "agent/source/thread_sampler.h"
 
 namespace lockhost::agent {
 namespace {
@@ -16,26 +20,43 @@ constexpr std::chrono::milliseconds kDemandPeriod{100};
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ProcfsSource>> ProcfsSource::Create(const Procfs* procfs,
+absl::StatusOr<std::unique_ptr<PolledSource>> PolledSource::Create(SourceKind kind,
+                                                                   const Procfs* procfs,
                                                                    Clock clock) {
   auto interest = InterestMemfd::Create();
   if (!interest.ok()) return interest.status();
-  return std::unique_ptr<ProcfsSource>(new ProcfsSource(procfs, clock, *std::move(interest)));
+  return std::unique_ptr<PolledSource>(new PolledSource(kind, procfs, clock, *std::move(interest)));
 }
 
-bool ProcfsSource::HasDemand(const Followed& vm, uint64_t now_ns) const {
+absl::StatusOr<std::unique_ptr<PolledSource>> PolledSource::CreateProcfs(const Procfs* procfs,
+                                                                         Clock clock) {
+  return Create(SourceKind::kProcfs, procfs, clock);
+}
+
+absl::StatusOr<std::unique_ptr<PolledSource>> PolledSource::CreatePerf(const Procfs* procfs,
+                                                                       Clock clock) {
+  // Of VMMs there may be none yet: the agent's own thread tells whether perf is there at all.
+  const auto self = Procfs::Open();
+  if (!self.ok()) return self.status();
+  const auto tried = SwitchRecorder::Open(*self, getpid(), gettid());
+  if (!tried.ok()) return tried.status();
+  return Create(SourceKind::kPerf, procfs, clock);
+}
+
+bool PolledSource::HasDemand(const Followed& vm, uint64_t now_ns) const {
   return interest_->HasDemand(vm.record.vm_index, vm.record.vm_id, now_ns);
 }
 
-std::chrono::milliseconds ProcfsSource::poll_interval() {
+std::chrono::milliseconds PolledSource::poll_interval() {
   if (vms_.empty()) return VcpuFinder::kScanPeriod;
   const uint64_t now = clock_.now_ns();
   const bool demand = std::any_of(vms_.begin(), vms_.end(),
                                   [&](const auto& vm) { return HasDemand(vm.second, now); });
-  return demand ? kSamplePeriod : kDemandPeriod;
+  if (!demand) return kDemandPeriod;
+  return kind_ == SourceKind::kPerf ? kPerfPeriod : kProcfsPeriod;
 }
 
-absl::StatusOr<std::vector<VmSighting>> ProcfsSource::Poll() {
+absl::StatusOr<std::vector<VmSighting>> PolledSource::Poll() {
   const uint64_t now = clock_.now_ns();
   std::vector<VmSighting> sightings;
   if (finder_.IsScanDue()) {
@@ -51,12 +72,12 @@ absl::StatusOr<std::vector<VmSighting>> ProcfsSource::Poll() {
   return sightings;
 }
 
-bool ProcfsSource::IsFollowed(const ProcessId& process) const {
+bool PolledSource::IsFollowed(const ProcessId& process) const {
   return std::any_of(vms_.begin(), vms_.end(),
                      [&](const auto& vm) { return vm.second.record.process == process; });
 }
 
-absl::Status ProcfsSource::AddVm(const VmRecord& record) {
+absl::Status PolledSource::AddVm(const VmRecord& record) {
   auto table = MemfdTable::Create(record.generation);
   if (!table.ok()) return table.status();
   Followed vm;
@@ -65,15 +86,16 @@ absl::Status ProcfsSource::AddVm(const VmRecord& record) {
   vm.by_name = record.key != 0;
   Followed& followed = vms_.insert_or_assign(record.vm_id, std::move(vm)).first->second;
   if (followed.by_name) FindThreads(followed);
+  SampleVm(followed, clock_.now_ns());
   return absl::OkStatus();
 }
 
-int ProcfsSource::TableFd(const VmRecord& record) {
+int PolledSource::TableFd(const VmRecord& record) {
   const auto vm = vms_.find(record.vm_id);
   return vm == vms_.end() ? -1 : vm->second.table->fd();
 }
 
-void ProcfsSource::RemoveVm(const VmRecord& record) {
+void PolledSource::RemoveVm(const VmRecord& record) {
   const auto vm = vms_.find(record.vm_id);
   if (vm == vms_.end()) return;
   for (const uint32_t vcpu_id : vm->second.seen) vm->second.table->Clear(vcpu_id);
@@ -81,46 +103,56 @@ void ProcfsSource::RemoveVm(const VmRecord& record) {
   vms_.erase(vm);
 }
 
-VcpuCounts ProcfsSource::Counts(const VmRecord& record) {
+VcpuCounts PolledSource::Counts(const VmRecord& record) {
   const auto vm = vms_.find(record.vm_id);
   if (vm == vms_.end()) return {};
   return {static_cast<uint32_t>(vm->second.threads.size()),
           static_cast<uint32_t>(vm->second.seen.size())};
 }
 
-void ProcfsSource::SetMode(const VmRecord& record, lockhost_mode mode) {
+void PolledSource::SetMode(const VmRecord& record, lockhost_mode mode) {
   const auto vm = vms_.find(record.vm_id);
   if (vm != vms_.end()) vm->second.table->SetHeader(mode, record.generation);
 }
 
-absl::Status ProcfsSource::SetReportRegion(const VmRecord&, uint64_t, uint32_t) {
-  return absl::UnimplementedError("the procfs source cannot read report words");
+absl::Status PolledSource::SetReportRegion(const VmRecord&, uint64_t, uint32_t) {
+  return absl::UnimplementedError("this source cannot read report words");
 }
 
-bool ProcfsSource::Follow(Followed& vm, uint32_t vcpu_id, pid_t tid) {
+// Null: no such thread, or nothing of it can be seen.
+std::unique_ptr<ThreadObserver> PolledSource::Observe(pid_t pid, pid_t tid) {
+  if (kind_ == SourceKind::kPerf) {
+    auto recorder = SwitchRecorder::Open(*procfs_, pid, tid);
+    if (recorder.ok()) return *std::move(recorder);
+    if (!absl::IsNotFound(recorder.status())) ++unrecorded_;
+  }
+  return ThreadSampler::Open(*procfs_, pid, tid);
+}
+
+bool PolledSource::Follow(Followed& vm, uint32_t vcpu_id, pid_t tid) {
   const auto before = vm.threads.find(vcpu_id);
-  if (before != vm.threads.end() && before->second.tid() == tid) return true;
-  auto sampler = ThreadSampler::Open(*procfs_, vm.record.process.pid, tid);
-  if (!sampler) return false;
-  vm.threads.insert_or_assign(vcpu_id, *std::move(sampler));
+  if (before != vm.threads.end() && before->second->tid() == tid) return true;
+  auto observer = Observe(vm.record.process.pid, tid);
+  if (observer == nullptr) return false;
+  vm.threads.insert_or_assign(vcpu_id, std::move(observer));
   vm.seen.insert(vcpu_id);
   return true;
 }
 
-void ProcfsSource::FindThreads(Followed& vm) {
+void PolledSource::FindThreads(Followed& vm) {
   for (const VcpuThread& thread : finder_.Threads(vm.record.process.pid)) {
     // Whoever runs a vCPU keeps it until its end, whatever others call themselves.
     if (!vm.threads.contains(thread.vcpu_id)) Follow(vm, thread.vcpu_id, thread.tid);
   }
 }
 
-absl::Status ProcfsSource::SetVcpuThreads(const VmRecord& record, std::span<const int32_t> tids) {
+absl::Status PolledSource::SetVcpuThreads(const VmRecord& record, std::span<const int32_t> tids) {
   const auto vm = vms_.find(record.vm_id);
   if (vm == vms_.end()) return absl::NotFoundError("no such VM");
   Followed& followed = vm->second;
   followed.by_name = false;
   std::erase_if(followed.threads, [&](const auto& thread) {
-    const bool stays = thread.first < tids.size() && tids[thread.first] == thread.second.tid();
+    const bool stays = thread.first < tids.size() && tids[thread.first] == thread.second->tid();
     if (!stays) followed.table->Clear(thread.first);
     return !stays;
   });
@@ -131,10 +163,10 @@ absl::Status ProcfsSource::SetVcpuThreads(const VmRecord& record, std::span<cons
   return absl::OkStatus();
 }
 
-void ProcfsSource::SampleVm(Followed& vm, uint64_t now_ns) {
+void PolledSource::SampleVm(Followed& vm, uint64_t now_ns) {
   vm.sampled_at_ns = now_ns;
   for (auto thread = vm.threads.begin(); thread != vm.threads.end();) {
-    const auto sample = thread->second.Sample();
+    const auto sample = thread->second->Sample();
     ++samples_;
     if (!sample) {
       vm.table->Clear(thread->first);
@@ -142,14 +174,18 @@ void ProcfsSource::SampleVm(Followed& vm, uint64_t now_ns) {
       continue;
     }
     vm.table->SetStealNs(thread->first, sample->steal_ns);
-    vm.table->SetState(thread->first, sample->state, now_ns);
+    vm.table->SetState(thread->first, sample->state, sample->since_ns.value_or(now_ns));
+    if (sample->preemptions) vm.table->SetPreemptions(thread->first, *sample->preemptions);
     ++thread;
   }
 }
 
-std::vector<SourceCounter> ProcfsSource::Counters() {
-  return {{"thread samples", samples_, false},
-          {"VMs passed over: their vCPU threads have no known names", finder_.nameless(), true}};
+std::vector<SourceCounter> PolledSource::Counters() {
+  return {{"thread samples", samples_, false, "thread_samples"},
+          {"threads that perf could not record, sampled from /proc", unrecorded_, true,
+           "threads_unrecorded"},
+          {"VMs passed over: their vCPU threads have no known names", finder_.nameless(), true,
+           "vms_nameless"}};
 }
 
 }  // namespace lockhost::agent

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The procfs source on real threads.
-#include "agent/source/procfs_source.h"
+// The sources that poll, on real threads.
+#include "agent/source/polled_source.h"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
 #include <memory>
 
+#include "agent/source/thread_sampler.h"
 #include "agent/table/table_reader.h"
 #include "common/clock.h"
 #include "tests/agent/support/cpus.h"
@@ -31,23 +32,34 @@ TEST(ThreadSamplerTest, FollowsAThreadToItsEnd) {
   const auto procfs = Procfs::Open();
   auto spinner = std::make_unique<Spinner>("plain");
   auto sampler = ThreadSampler::Open(*procfs, getpid(), spinner->tid());
-  ASSERT_TRUE(sampler.has_value());
+  ASSERT_NE(sampler, nullptr);
   EXPECT_TRUE(Eventually([&] { return sampler->Sample()->state == LOCKHOST_RUN_STATE_RUNNING; }));
   spinner->Sleep(true);
   EXPECT_TRUE(Eventually([&] { return sampler->Sample()->state == LOCKHOST_RUN_STATE_EXITED; }));
   spinner.reset();
   EXPECT_FALSE(sampler->Sample().has_value());
-  EXPECT_FALSE(ThreadSampler::Open(*procfs, getpid(), 4'000'000).has_value());
+  EXPECT_EQ(ThreadSampler::Open(*procfs, getpid(), 4'000'000), nullptr);
 }
 
-class ProcfsSourceTest : public testing::Test {
+class PolledSourceTest : public testing::TestWithParam<SourceKind> {
  protected:
   void SetUp() override {
     if (!WatchFromLastCpu())
       GTEST_SKIP() << "one CPU alone: whoever looks on stops what it looks at";
-    source_ = *ProcfsSource::Create(&procfs_, MonotonicClock());
+    auto source = Make();
+    if (!source.ok()) GTEST_SKIP() << source.status().message();
+    source_ = *std::move(source);
   }
 
+  absl::StatusOr<std::unique_ptr<PolledSource>> Make() {
+    return GetParam() == SourceKind::kPerf ? PolledSource::CreatePerf(&procfs_, MonotonicClock())
+                                           : PolledSource::CreateProcfs(&procfs_, MonotonicClock());
+  }
+  // Under demand.
+  auto SamplePeriod() const {
+    return GetParam() == SourceKind::kPerf ? PolledSource::kPerfPeriod
+                                           : PolledSource::kProcfsPeriod;
+  }
   // Polls until this process has been told of.
   bool IsTold(ProcessId* process = nullptr) {
     return Eventually([&] {
@@ -85,11 +97,11 @@ class ProcfsSourceTest : public testing::Test {
   }
 
   Procfs procfs_ = *Procfs::Open();
-  std::unique_ptr<ProcfsSource> source_;
+  std::unique_ptr<PolledSource> source_;
   std::unique_ptr<TableReader> reader_;
 };
 
-TEST_F(ProcfsSourceTest, FindsVcpusByTheirNames) {
+TEST_P(PolledSourceTest, FindsVcpusByTheirNames) {
   Spinner stranger("plain");
   Spinner first("lab-vcpu 0");
   Spinner second("CPU 2/TCG");
@@ -109,7 +121,7 @@ TEST_F(ProcfsSourceTest, FindsVcpusByTheirNames) {
   EXPECT_EQ(reader_->ReadStateWord(1), 0u);
 }
 
-TEST_F(ProcfsSourceTest, ThreadsComeAndGo) {
+TEST_P(PolledSourceTest, ThreadsComeAndGo) {
   auto first = std::make_unique<Spinner>("lab-vcpu 0");
   ProcessId process;
   ASSERT_TRUE(IsTold(&process));
@@ -124,26 +136,26 @@ TEST_F(ProcfsSourceTest, ThreadsComeAndGo) {
   EXPECT_EQ(source_->Counts(record), (VcpuCounts{1, 2}));
 }
 
-TEST_F(ProcfsSourceTest, SamplesOftenUnderDemandAlone) {
+TEST_P(PolledSourceTest, SamplesOftenUnderDemandAlone) {
   EXPECT_EQ(source_->poll_interval(), std::chrono::seconds(1));
   Spinner vcpu("lab-vcpu 0");
   ProcessId process;
   ASSERT_TRUE(IsTold(&process));
   const VmRecord record = Follow(process);
-  EXPECT_GT(source_->poll_interval(), ProcfsSource::kSamplePeriod);
+  EXPECT_GT(source_->poll_interval(), SamplePeriod());
   Demand(record, UINT64_MAX);
-  EXPECT_EQ(source_->poll_interval(), ProcfsSource::kSamplePeriod);
+  EXPECT_EQ(source_->poll_interval(), SamplePeriod());
   const auto samples = [&] { return source_->Counters()[0].value; };
   const uint64_t before = samples();
   ASSERT_TRUE(source_->Poll().ok());
   EXPECT_EQ(samples(), before + 1);
   Demand(record, 1);  // long past
-  EXPECT_GT(source_->poll_interval(), ProcfsSource::kSamplePeriod);
+  EXPECT_GT(source_->poll_interval(), SamplePeriod());
   ASSERT_TRUE(source_->Poll().ok());
   EXPECT_EQ(samples(), before + 1) << "not due without demand";
 }
 
-TEST_F(ProcfsSourceTest, RemovedVmSaysNoHintToWhoeverStillMapsIt) {
+TEST_P(PolledSourceTest, RemovedVmSaysNoHintToWhoeverStillMapsIt) {
   Spinner vcpu("lab-vcpu 0");
   ProcessId process;
   ASSERT_TRUE(IsTold(&process));
@@ -162,7 +174,7 @@ TEST_F(ProcfsSourceTest, RemovedVmSaysNoHintToWhoeverStillMapsIt) {
   EXPECT_TRUE(absl::IsNotFound(source_->SetVcpuThreads(record, {})));
 }
 
-TEST_F(ProcfsSourceTest, SaysWhatItCannotDo) {
+TEST_P(PolledSourceTest, SaysWhatItCannotDo) {
   Spinner vcpu("lab-vcpu 0");
   ProcessId process;
   ASSERT_TRUE(IsTold(&process));
@@ -173,12 +185,14 @@ TEST_F(ProcfsSourceTest, SaysWhatItCannotDo) {
   EXPECT_FALSE(source_->outlives_agent());
 }
 
-TEST_F(ProcfsSourceTest, WorksWithoutPrivilegesForProcessesOfTheSameUser) {
+TEST_P(PolledSourceTest, WorksWithoutPrivilegesForProcessesOfTheSameUser) {
   if (getuid() != 0) GTEST_SKIP() << "needs root to become another user";
   EXPECT_EQ(InChild(kNobody,
                     [&] {
                       Spinner vcpu("lab-vcpu 0");
-                      source_ = *ProcfsSource::Create(&procfs_, MonotonicClock());
+                      auto source = Make();
+                      if (!source.ok()) return 3;
+                      source_ = *std::move(source);
                       ProcessId process;
                       if (!IsTold(&process)) return 1;
                       Follow(process);
@@ -187,10 +201,25 @@ TEST_F(ProcfsSourceTest, WorksWithoutPrivilegesForProcessesOfTheSameUser) {
             0);
 }
 
-TEST_F(ProcfsSourceTest, InterestCannotBeResizedByWhoWritesIt) {
+TEST_P(PolledSourceTest, InterestCannotBeResizedByWhoWritesIt) {
   EXPECT_NE(ftruncate(source_->interest_fd(), 0), 0);
   EXPECT_NE(ftruncate(source_->interest_fd(), 1 << 22), 0);
 }
+
+TEST_P(PolledSourceTest, ANewVmHasAStateAtOnce) {
+  Spinner vcpu("lab-vcpu 0");
+  vcpu.Sleep(true);
+  ProcessId process;
+  ASSERT_TRUE(IsTold(&process));
+  Follow(process);
+  EXPECT_NE(reader_->ReadStateWord(0), 0u) << "without another poll";
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, PolledSourceTest,
+                         testing::Values(SourceKind::kPerf, SourceKind::kProcfs),
+                         [](const auto& info) {
+                           return info.param == SourceKind::kPerf ? "Perf" : "Procfs";
+                         });
 
 }  // namespace
 }  // namespace lockhost::agent
