@@ -17,22 +17,34 @@ bool TryReplace(uint32_t* word, uint32_t expected, uint32_t desired) {
                                      __ATOMIC_RELAXED);
 }
 
-// One wait for the lock, from the first failed attempt to the acquisition.
+// One wait for the lock, from the first failed attempt to the acquisition or the deadline.
 class Wait {
  public:
-  Wait(const lockhost_env& env, uint32_t* word, lockhost_thread* self, uint32_t vcpu)
-      : env_(env), word_(word), self_(*self), vcpu_(vcpu), tag_(HolderTag(vcpu)) {}
+  Wait(const lockhost_env& env, uint32_t* word, lockhost_thread* self, uint32_t vcpu,
+       uint64_t deadline_ns)
+      : env_(env),
+        word_(word),
+        deadline_ns_(deadline_ns),
+        self_(*self),
+        vcpu_(vcpu),
+        tag_(HolderTag(vcpu)) {}
 
-  void Run() {
+  // False: the deadline has passed, and the lock is somebody else's.
+  bool Run() {
     for (uint32_t round = 1;; ++round) {
       const uint32_t seen = __atomic_load_n(word_, __ATOMIC_RELAXED);
       if (!IsHeld(seen)) {
-        if (TryTake(seen)) return;
+        if (TryTake(seen)) return true;
         continue;
       }
       if (NeedsHeir(seen) && BecomeHeir(seen)) continue;
       if (round % kRoundsBetweenLooks == 0) {
-        if (Look(seen) == Advice::kPark) {
+        const Advice advice = Look(seen);
+        if (looked_ns_ >= deadline_ns_) {
+          if (LeaveToOthers(seen)) return false;
+          continue;
+        }
+        if (advice == Advice::kPark) {
           Park(seen);
           continue;
         }
@@ -85,7 +97,17 @@ class Wait {
   // waiter is about to take.
   bool BecomeHeir(uint32_t seen) { return heir_ = TryReplace(word_, seen, seen | kHeir); }
 
-  // Sleeps until it is woken, unless the word changed since `seen`.
+  // Hands on what a waiter that gives up owes to those who sleep: the sleepers bit if the
+  // unlock that woke it cleared it, and the end of its time as an heir. The holder's
+  // unlock then wakes one. False: the word changed since `seen`.
+  bool LeaveToOthers(uint32_t seen) {
+    uint32_t left = seen;
+    if (slept_ && (seen & kSleepers) == 0) left = (seen & kHolderMask) | SleepersSince(looked_ns_);
+    if (heir_) left &= ~kHeir;
+    return left == seen || TryReplace(word_, seen, left);
+  }
+
+  // Sleeps until it is woken or the deadline has passed, unless the word changed since `seen`.
   void Park(uint32_t seen) {
     const uint32_t marked =
         (seen & kSleepers) != 0 ? seen & ~kHeir : (seen & kHolderMask) | SleepersSince(looked_ns_);
@@ -114,7 +136,8 @@ class Wait {
   }
 
   void Sleep(uint32_t expected) {
-    heir_ = env_.platform->wait(env_.context, word_, expected, UINT64_MAX, &waiting_) != 0;
+    const uint64_t timeout_ns = deadline_ns_ == UINT64_MAX ? UINT64_MAX : deadline_ns_ - looked_ns_;
+    heir_ = env_.platform->wait(env_.context, word_, expected, timeout_ns, &waiting_) != 0;
     slept_ = true;
     stalled_since_ns_ = 0;
     vcpu_ = env_.platform->current_vcpu(env_.context);
@@ -123,6 +146,7 @@ class Wait {
 
   const lockhost_env& env_;
   uint32_t* const word_;
+  const uint64_t deadline_ns_;
   lockhost_thread& self_;
   uint32_t vcpu_;
   uint32_t tag_;
@@ -146,10 +170,14 @@ int lockhost_core_trylock(const lockhost_env* env, uint32_t* word) {
 }
 
 void lockhost_core_lock(const lockhost_env* env, uint32_t* word) {
+  lockhost_core_lock_until(env, word, UINT64_MAX);
+}
+
+int lockhost_core_lock_until(const lockhost_env* env, uint32_t* word, uint64_t deadline_ns) {
   lockhost_thread* self = env->platform->self(env->context);
   const uint32_t vcpu = env->platform->current_vcpu(env->context);
-  if (lockhost::lock::TryLockOn(*env, word, self, vcpu)) return;
-  lockhost::lock::Wait(*env, word, self, vcpu).Run();
+  if (lockhost::lock::TryLockOn(*env, word, self, vcpu)) return 1;
+  return lockhost::lock::Wait(*env, word, self, vcpu, deadline_ns).Run() ? 1 : 0;
 }
 
 void lockhost_core_unlock(const lockhost_env* env, uint32_t* word) {

@@ -25,8 +25,9 @@ class SpinCoreTest : public testing::Test {
   SpinCoreTest() {
     static constexpr lockhost_platform kPlatform = {
         .wait =
-            [](void* self, uint32_t* word, uint32_t expected, uint64_t,
+            [](void* self, uint32_t* word, uint32_t expected, uint64_t timeout_ns,
                const lockhost_waiting* waiting) {
+              World(self).last_timeout_ns_ = timeout_ns;
               World(self).OnWait(word, expected, *waiting);
               return World(self).woken_by_kick_;
             },
@@ -92,6 +93,7 @@ class SpinCoreTest : public testing::Test {
   int pauses_ = 0, sleeps_ = 0, kicks_ = 0, rings_ = 0;
   int woken_by_kick_ = 1;     // what `wait` answers
   int asleep_elsewhere_ = 0;  // how many the next kicks find
+  uint64_t last_timeout_ns_ = 0;
   uint32_t word_while_asleep_ = 0;
   lockhost_waiting last_waiting_ = {};
   std::function<void()> on_pause_, on_wait_, on_kick_;
@@ -337,6 +339,46 @@ TEST_F(SpinCoreTest, HolderOnAnUnknownVcpuIsWaitedForWithoutHint) {
   lockhost_core_lock(&env_, &word_);
   EXPECT_EQ(sleeps_, 1);
   EXPECT_EQ(last_waiting_.awaited_vcpu, LOCKHOST_UNKNOWN_VCPU);
+}
+
+TEST_F(SpinCoreTest, GivesUpOnceTheDeadlineHasPassed) {
+  HeldBy(kHolder);
+  EXPECT_EQ(lockhost_core_lock_until(&env_, &word_, 10'000), 0);
+  EXPECT_EQ(word_, HolderTag(kHolder));
+  EXPECT_EQ(sleeps_, 0);
+  EXPECT_EQ(ReportWord() & LOCKHOST_REPORT_HOLDER_MASK, 0u);
+}
+
+TEST_F(SpinCoreTest, SleepsNoLongerThanUntilTheDeadline) {
+  HeldBy(kHolder);
+  SetState(kHolder, LOCKHOST_RUN_STATE_PREEMPTED);
+  on_wait_ = [] {};  // ends by its time
+  woken_by_kick_ = 0;
+  EXPECT_EQ(lockhost_core_lock_until(&env_, &word_, 2'000'000), 0);
+  EXPECT_EQ(sleeps_, 1);
+  EXPECT_GT(last_timeout_ns_, 1'900'000u);
+  EXPECT_LT(last_timeout_ns_, 2'000'000u);
+}
+
+TEST_F(SpinCoreTest, AFreeLockIsTakenThoughTheDeadlineHasPassed) {
+  now_ns_ = 50'000;
+  EXPECT_EQ(lockhost_core_lock_until(&env_, &word_, 1), 1);
+}
+
+// The unlock that woke this waiter cleared the bit for the others that sleep.
+TEST_F(SpinCoreTest, WhoGivesUpAfterASleepSetsTheSleepersBitAgain) {
+  HeldBy(kHolder);
+  SetState(kHolder, LOCKHOST_RUN_STATE_PREEMPTED);
+  on_wait_ = [this] { HeldBy(1); };
+  EXPECT_EQ(lockhost_core_lock_until(&env_, &word_, 1'000'000), 0);
+  EXPECT_EQ(word_, HolderTag(1) | SleepersSince(now_ns_));
+}
+
+TEST_F(SpinCoreTest, AnHeirThatGivesUpIsNoneAnyMore) {
+  word_ = HolderTag(kHolder) | kSleepers;
+  SetState(kHolder, LOCKHOST_RUN_STATE_RUNNING);
+  EXPECT_EQ(lockhost_core_lock_until(&env_, &word_, 20'000), 0);
+  EXPECT_EQ(word_, HolderTag(kHolder) | kSleepers);
 }
 
 }  // namespace
