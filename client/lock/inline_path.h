@@ -17,6 +17,9 @@ namespace lockhost::lock {
 // Takes the lock, however long it takes; attaches the pages at the first call.
 void LockSlow(uint32_t* word);
 
+// The same until CLOCK_MONOTONIC has reached `deadline_ns`. True if the lock was taken.
+bool LockSlowUntil(uint32_t* word, uint64_t deadline_ns);
+
 // Wakes one sleeper on the word.
 void KickSlow(uint32_t* word);
 

@@ -87,6 +87,11 @@ void LockSlow(uint32_t* word) {
   lockhost_core_lock(&ProcessEnv(), word);
 }
 
+bool LockSlowUntil(uint32_t* word, uint64_t deadline_ns) {
+  Attach();
+  return lockhost_core_lock_until(&ProcessEnv(), word, deadline_ns) != 0;
+}
+
 void KickSlow(uint32_t* word) { kLinuxPlatform.kick(nullptr, word); }
 
 }  // namespace lockhost::lock
@@ -101,8 +106,18 @@ int lockhost_spin_trylock(lockhost_spinlock_t* lock) {
 
 void lockhost_spin_unlock(lockhost_spinlock_t* lock) { lockhost::lock::UnlockInline(&lock->word); }
 
+int lockhost_spin_timedlock(lockhost_spinlock_t* lock, uint64_t deadline_ns) {
+  if (lockhost::lock::TryLockInline(&lock->word)) return 1;
+  return lockhost::lock::LockSlowUntil(&lock->word, deadline_ns) ? 1 : 0;
+}
+
 int lockhost_spin_is_locked(const lockhost_spinlock_t* lock) {
   return lockhost::lock::IsHeld(__atomic_load_n(&lock->word, __ATOMIC_RELAXED)) ? 1 : 0;
+}
+
+int lockhost_spin_is_contended(const lockhost_spinlock_t* lock) {
+  const uint32_t word = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
+  return (word & lockhost::lock::kSleepers) != 0 ? 1 : 0;
 }
 
 lockhost_status_code_t lockhost_status(void) {

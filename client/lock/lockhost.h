@@ -38,11 +38,24 @@ void lockhost_spin_lock(lockhost_spinlock_t* lock);
 /* Acquires if free; acquire order on success. Returns 1 on success, 0 otherwise. */
 int lockhost_spin_trylock(lockhost_spinlock_t* lock);
 
+/*
+ * Acquires, but gives up once CLOCK_MONOTONIC has reached `deadline_ns` (0 is long past,
+ * UINT64_MAX never comes). Returns 1 if acquired (acquire order), 0 otherwise. A lock that is
+ * free is acquired even after the deadline. Steps of the wall clock do not matter.
+ */
+int lockhost_spin_timedlock(lockhost_spinlock_t* lock, uint64_t deadline_ns);
+
 /* Releases; release order. REQUIRES: the calling thread holds the lock. */
 void lockhost_spin_unlock(lockhost_spinlock_t* lock);
 
 /* Whether somebody held the lock a moment ago; relaxed. */
 int lockhost_spin_is_locked(const lockhost_spinlock_t* lock);
+
+/*
+ * Whether threads slept for the lock a moment ago; relaxed. Waiters that spin leave no
+ * trace. May say yes for nothing until the lock is next released.
+ */
+int lockhost_spin_is_contended(const lockhost_spinlock_t* lock);
 
 /* Whether hints are used, and if not, why. */
 typedef enum lockhost_status_code {

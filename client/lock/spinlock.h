@@ -2,12 +2,30 @@
 #ifndef LOCKHOST_CLIENT_LOCK_SPINLOCK_H_
 #define LOCKHOST_CLIENT_LOCK_SPINLOCK_H_
 
+#include <chrono>
+#include <cstdint>
+
 #include "client/lock/inline_path.h"
 #include "client/lock/lockhost.h"
 
 namespace lockhost {
+namespace lock {
 
-// The paravirtual spinlock; Lockable, so std::lock_guard and std::unique_lock work.
+// CLOCK_MONOTONIC, which std::chrono::steady_clock is on Linux, in `timeout`; one that is too
+// far off to be told never comes.
+template <typename Rep, typename Period>
+uint64_t DeadlineNs(const std::chrono::duration<Rep, Period>& timeout) {
+  using std::chrono::nanoseconds;
+  constexpr std::chrono::hours kNever{24 * 365 * 100};
+  if (timeout > kNever) return UINT64_MAX;
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  if (timeout <= timeout.zero()) return static_cast<uint64_t>(nanoseconds(now).count());
+  return static_cast<uint64_t>((now + std::chrono::ceil<nanoseconds>(timeout)).count());
+}
+
+}  // namespace lock
+
+// The paravirtual spinlock; TimedLockable, so std::lock_guard and std::unique_lock work.
 // 4 bytes, constant-initialised. What it is, who should not use it and its thread
 // safety: client/lock/lockhost.h; this is the same lock with its fast path inline.
 //
@@ -27,11 +45,29 @@ class SpinLock {
   // Acquires if free.
   bool try_lock() { return lock::TryLockInline(&lock_.word); }
 
+  // Acquires, unless that takes longer than `timeout`. A free lock is always acquired.
+  template <typename Rep, typename Period>
+  bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
+    if (try_lock()) return true;
+    return lock::LockSlowUntil(&lock_.word, lock::DeadlineNs(timeout));
+  }
+
+  // The same until `deadline`. Sleeps by CLOCK_MONOTONIC: where `Clock` is another one and is
+  // set meanwhile, it may give up early or late.
+  template <typename Clock, typename Duration>
+  bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline) {
+    const auto now = Clock::now();
+    return try_lock_for(deadline > now ? deadline - now : decltype(deadline - now)::zero());
+  }
+
   // REQUIRES: the calling thread holds the lock.
   void unlock() { lock::UnlockInline(&lock_.word); }
 
   // Whether somebody held it a moment ago.
   bool is_locked() const { return lockhost_spin_is_locked(&lock_) != 0; }
+
+  // Whether threads slept for it a moment ago; those that spin leave no trace.
+  bool is_contended() const { return lockhost_spin_is_contended(&lock_) != 0; }
 
  private:
   lockhost_spinlock_t lock_ = LOCKHOST_SPINLOCK_INITIALIZER;

@@ -7,7 +7,7 @@ namespace lockhost::interleaving {
 namespace {
 
 TEST(InterleavingLongTest, ThreeThreadsWithMorePreemptions) {
-  ExpectSound({.locks_of_thread = {1, 1, 1}, .preemptions = 3, .early_returns = 1});
+  ExpectSound({.locks_of_thread = {1, 1, 1}, .preemptions = 3, .looks = 1});
 }
 
 TEST(InterleavingLongTest, ThreeThreadsThatComeBack) {
@@ -15,7 +15,7 @@ TEST(InterleavingLongTest, ThreeThreadsThatComeBack) {
 }
 
 TEST(InterleavingLongTest, AllGiveUp) {
-  ExpectSound({.locks_of_thread = {1, 1, 1}, .timed = {true, true, true}, .preemptions = 2});
+  ExpectSound({.locks_of_thread = {1, 1, 1}, .timed = {true, true, true}, .preemptions = 1, .looks = 1});
 }
 
 }  // namespace
