@@ -1,0 +1,30 @@
+#!/bin/sh
+# Fails unless the shared library $1 exports what it promises, all of it versioned. Sanitizer
+# builds ($2) export more.
+set -eu
+if [ -n "${2:-}" ]; then
+  echo "skipped: a sanitizer adds symbols of its own"
+  exit 77
+fi
+exported=$(nm -DC --defined-only --with-symbol-versions "$1" | cut -d' ' -f3- | sort)
+expected=$(sort <<'END'
+LOCKHOST_0
+lockhost::lock::KickSlow(unsigned int*)@@LOCKHOST_0
+lockhost::lock::LockSlow(unsigned int*)@@LOCKHOST_0
+lockhost::lock::LockSlowUntil(unsigned int*, unsigned long)@@LOCKHOST_0
+lockhost::lock::NumberThread(lockhost_thread&)@@LOCKHOST_0
+lockhost::lock::cpu_ids@@LOCKHOST_0
+lockhost::lock::process_env@@LOCKHOST_0
+lockhost::lock::this_thread@@LOCKHOST_0
+lockhost_attach@@LOCKHOST_0
+lockhost_spin_is_contended@@LOCKHOST_0
+lockhost_spin_is_locked@@LOCKHOST_0
+lockhost_spin_lock@@LOCKHOST_0
+lockhost_spin_timedlock@@LOCKHOST_0
+lockhost_spin_trylock@@LOCKHOST_0
+lockhost_spin_unlock@@LOCKHOST_0
+lockhost_status@@LOCKHOST_0
+lockhost_status_text@@LOCKHOST_0
+END
+)
+[ "$exported" = "$expected" ] || { echo "exported:"; echo "$exported"; exit 1; }
