@@ -90,7 +90,8 @@ absl::StatusOr<Daemon::Options> OptionsFromFlags() {
   options.metrics_address = absl::GetFlag(FLAGS_metrics_address);
   options.version = LOCKHOST_VERSION;
   options.publisher = *publisher;
-  options.vm = {.socket_mode = *mode, .max_streams = absl::GetFlag(FLAGS_max_streams)};
+  options.vm.socket_mode = *mode;
+  options.vm.max_streams = absl::GetFlag(FLAGS_max_streams);
   return options;
 }
 

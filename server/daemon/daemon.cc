@@ -74,8 +74,11 @@ Daemon::~Daemon() {
 }
 
 absl::Status Daemon::ServeOperator() {
-  auto server = HostServer::Start(absl::StrCat(options_.run_dir, "/admin.sock"),
-                                  options_.socket_mode, &directory_, wire_.get(), clock_);
+  absl::StatusOr<Listener> listener =
+      Listener::OpenUnix(absl::StrCat(options_.run_dir, "/admin.sock"), options_.socket_mode);
+  if (!listener.ok()) return listener.status();
+  auto server = HostServer::Start({options_.vm.connections, options_.vm.grpc}, *std::move(listener),
+                                  &directory_, wire_.get(), clock_);
   if (!server.ok()) return server.status();
   operator_server_ = *std::move(server);
   return absl::OkStatus();

@@ -12,6 +12,7 @@
 
 #include "agent/channel/protocol.h"
 #include "agent/table/table_reader.h"
+#include "server/directory/connection_counters.h"
 
 namespace lockhost::server {
 
@@ -45,6 +46,7 @@ struct VmCounters {
   std::atomic<uint64_t> reports_invalid{0};
   std::atomic<uint64_t> reports_too_fast{0};
   std::atomic<uint64_t> streams_refused{0};
+  ConnectionCounters connections;
 };
 
 // One VM: who it is, its table, its counters. Thread-safe; shared by the publisher, the

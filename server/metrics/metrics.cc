@@ -136,6 +136,26 @@ void AddReports(const Records& records, Families* out) {
   out->push_back(reports.Take());
 }
 
+void AddConnections(const Records& records, Families* out) {
+  out->push_back(PerVm(GaugeFamily("lockhost_connections", "Open connections of a guest."), records,
+                       [](const VmCounters& c) { return c.connections.open.load(); }));
+  out->push_back(PerVm(CounterFamily("lockhost_connections_total", "Connections taken."), records,
+                       [](const VmCounters& c) { return c.connections.accepted.load(); }));
+  out->push_back(PerVm(CounterFamily("lockhost_accept_pauses_total",
+                                     "Times that a guest's connections had to wait: too fast."),
+                       records,
+                       [](const VmCounters& c) { return c.connections.accept_pauses.load(); }));
+  Family refused = CounterFamily("lockhost_connections_refused_total",
+                                 "Connections of a guest that we closed by ourselves, by reason.");
+  for (const VmDirectory::Record& record : records) {
+    for (size_t reason = 0; reason < kRefusalNames.size(); ++reason) {
+      refused.Add({{"vm", absl::StrCat(record->vm_id())}, {"reason", kRefusalNames[reason]}},
+                  static_cast<double>(record->counters().connections.refused[reason].load()));
+    }
+  }
+  out->push_back(refused.Take());
+}
+
 prometheus::ClientMetric ToMetric(const DelayHistogram& histogram) {
   prometheus::ClientMetric metric;
   uint64_t count = 0;
@@ -182,6 +202,7 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   AddHostPage(source.host_page.get(), &families);
   AddStreams(records, &families);
   AddReports(records, &families);
+  AddConnections(records, &families);
   AddPublisher(*publisher_, &families);
   return families;
 }

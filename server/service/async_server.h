@@ -4,52 +4,61 @@
 
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
-#include <sys/types.h>
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "common/unique_fd.h"
+#include "server/directory/connection_counters.h"
 #include "server/service/call_tag.h"
+#include "server/service/connection_gate.h"
 #include "server/service/health.h"
-#include "server/service/unix_listener.h"
+#include "server/service/limits.h"
+#include "server/service/listener.h"
 #include "server/service/wire.h"
 
 namespace lockhost::server {
 
-// A grpc::Server on one unix socket, with grpc.health.v1 on it. It has no thread: the
-// wire's runs every Proceed() of its queue's tags, which hence need no locks.
-// Start() and Shutdown() belong to the owner's thread.
-class AsyncServer : private WireServer {
+// A grpc::Server on listening sockets of its own and on connections that it is given, with
+// grpc.health.v1 on it. It has no thread: the wire's runs every Proceed() of its queue's
+// tags, which hence need no locks. Start(), Listen() and Shutdown() belong to the owner's
+// thread.
+class AsyncServer : private WireServer, private ConnectionWatcher {
  public:
   struct Options {
-    std::string socket_path;  // a stale file there is removed
-    mode_t socket_mode = 0660;
-    size_t max_connections = 16;
-    int max_connection_streams = 16;  // of one connection
-    int max_message_bytes = 64 * 1024;
-    int max_connection_idle_ms = 300'000;  // without any call
-    size_t memory_bytes = 8 << 20;         // for gRPC's buffers of this server
+    std::string name;  // for gRPC's own messages
+    ConnectionLimits connections;
+    GrpcLimits grpc;
   };
 
-  // `wire` outlives the server.
-  explicit AsyncServer(Wire* wire) : wire_(wire) {}
+  // `wire` and `counters` outlive the server.
+  AsyncServer(const Options& options, Wire* wire, ConnectionCounters* counters);
   // Aborts what is still open.
-  ~AsyncServer() { Shutdown(0); }
+  ~AsyncServer();
   AsyncServer(const AsyncServer&) = delete;
   AsyncServer& operator=(const AsyncServer&) = delete;
 
   // Serves `service` and health of "" and `health_name`. `arm` is called once, before
   // the first completion: it asks for the first call of each method.
-  absl::Status Start(const Options& options, grpc::Service* service, std::string health_name,
+  absl::Status Start(grpc::Service* service, std::string health_name,
                      const std::function<void()>& arm);
+  // Takes connections from `listener` too. REQUIRES: Start() has succeeded.
+  absl::Status Listen(Listener listener);
+  // Takes a connection that another listener accepted. The wire's thread.
+  void Admit(UniqueFd connection, uint64_t now_ns);
+  // Thread-safe.
+  void SetLimits(const ConnectionLimits& limits) { gate_.SetLimits(limits); }
 
   grpc::ServerCompletionQueue* queue() override { return queue_.get(); }
   Wire* wire() { return wire_; }
   // For calls, on the wire's thread: no operation may be begun any more.
   bool closed() const { return closed_; }
+  // For calls that are written to by another thread than the wire's: that thread sends on what
+  // it has made gRPC write. Null if the connection is over.
+  std::shared_ptr<Relay> ConnectionOf(const grpc::ServerContextBase& call) const;
 
   // Health answers NOT_SERVING from now on. Thread-safe.
   void StopServing();
@@ -60,15 +69,26 @@ class AsyncServer : private WireServer {
   void Shutdown(int grace_ms);
 
  private:
-  int listener_fd() const override { return listener_->fd(); }
-  int Accept() override;
-  size_t connections() const override { return listener_->connections(); }
-  void Look() override;
-  void Close() override;
+  class Door;
 
+  absl::Status Watch(int peer_fd, int pipe_fd) override;
+  void Unwatch(int peer_fd, int pipe_fd) override;
+  void WaitWritable(int peer_fd, bool wait) override { wire_->WaitWritable(peer_fd, wait); }
+  void GiveToGrpc(UniqueFd connection);
+  void OnPeer(int peer_fd, bool hung_up) override;
+  void OnGrpc(int pipe_fd) override { gate_.OnGrpc(pipe_fd); }
+  size_t connections() const override { return gate_.open(); }
+  uint64_t Look(uint64_t now_ns) override;
+  void Close() override;
+  void Emptied() override { gate_.Clear(); }
+
+  const Options options_;
   Wire* const wire_;
   bool closed_ = false;  // the wire's thread's
-  std::optional<UnixListener> listener_;
+  bool taking_ = false;  // guarded by wire_->inside_grpc()
+  ConnectionCounters* const counters_;
+  ConnectionGate gate_;
+  std::vector<std::unique_ptr<Door>> doors_;
   grpc::AsyncGenericService unknown_methods_;
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   std::unique_ptr<HealthService> health_;

@@ -62,6 +62,7 @@ void HintStream::Proceed(bool ok) {
 
 void HintStream::Accepted() {
   AcceptNext(server_);
+  connection_ = server_->ConnectionOf(context_);
   admission_ = CheckWatchRequest(request_);
   counted_ = true;
   if (record_->counters().streams.fetch_add(1) >= server_->max_streams() && admission_.ok()) {
@@ -83,6 +84,7 @@ void HintStream::Write(const v1::WatchHintsResponse& message) {
   step_ = Step::kWriting;
   ++queue_->writing_;
   writer_.Write(message, tag());
+  SendOut();
 }
 
 void HintStream::End(const absl::Status& status) {
@@ -94,6 +96,12 @@ void HintStream::Finish(const absl::Status& status) {
   const std::lock_guard inside(queue_->wire_->inside_grpc());
   step_ = Step::kFinishing;
   writer_.Finish(ToGrpc(status), tag());
+  SendOut();
+}
+
+void HintStream::SendOut() {
+  // Its end is the wire's business.
+  if (connection_ != nullptr) connection_->SendOut();
 }
 
 }  // namespace lockhost::server

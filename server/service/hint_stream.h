@@ -12,6 +12,7 @@
 #include "server/directory/vm_record.h"
 #include "server/publisher/hint_sink.h"
 #include "server/service/call_tag.h"
+#include "server/service/relay.h"
 #include "server/service/wire.h"
 
 namespace lockhost::server {
@@ -68,10 +69,12 @@ class HintStream final : public HintSink, public CallTag {
   explicit HintStream(VmServer* server);
   void Accepted();
   void Finish(const absl::Status& status);
+  void SendOut();
 
   VmServer* const server_;  // until accepted
   HintQueue* const queue_;
   const std::shared_ptr<VmRecord> record_;
+  std::shared_ptr<Relay> connection_;
   grpc::ServerContext context_;
   v1::WatchHintsRequest request_;
   grpc::ServerAsyncWriter<v1::WatchHintsResponse> writer_;

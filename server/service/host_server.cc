@@ -124,19 +124,17 @@ class HostServer::WatchCall final : public CallTag {
   Over over_;
 };
 
-absl::StatusOr<std::unique_ptr<HostServer>> HostServer::Start(const std::string& socket_path,
-                                                              mode_t socket_mode,
+absl::StatusOr<std::unique_ptr<HostServer>> HostServer::Start(const Options& options,
+                                                              Listener listener,
                                                               const VmDirectory* directory,
                                                               Wire* wire, Clock clock) {
-  AsyncServer::Options options;
-  options.socket_path = socket_path;
-  options.socket_mode = socket_mode;
-  std::unique_ptr<HostServer> server(new HostServer(directory, wire, clock));
-  absl::Status started = server->server_.Start(options, &server->service_,
-                                               v1::HostService::service_full_name(), [&server] {
-                                                 new ListCall(server.get());
-                                                 new WatchCall(server.get());
-                                               });
+  std::unique_ptr<HostServer> server(new HostServer(options, directory, wire, clock));
+  absl::Status started =
+      server->server_.Start(&server->service_, v1::HostService::service_full_name(), [&server] {
+        new ListCall(server.get());
+        new WatchCall(server.get());
+      });
+  if (started.ok()) started = server->server_.Listen(std::move(listener));
   if (!started.ok()) return started;
   return server;
 }

@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <memory>
-#include <string>
 
 #include "absl/status/statusor.h"
 #include "common/clock.h"
@@ -17,13 +16,20 @@ namespace lockhost::server {
 // HostService and health on the admin socket, for the operator.
 class HostServer {
  public:
-  // `directory` and `wire` outlive the server.
-  static absl::StatusOr<std::unique_ptr<HostServer>> Start(const std::string& socket_path,
-                                                           mode_t socket_mode,
+  struct Options {
+    ConnectionLimits connections;
+    GrpcLimits grpc;
+  };
+
+  // Serves on `listener`. `directory` and `wire` outlive the server.
+  static absl::StatusOr<std::unique_ptr<HostServer>> Start(const Options& options,
+                                                           Listener listener,
                                                            const VmDirectory* directory, Wire* wire,
                                                            Clock clock);
   ~HostServer();
 
+  // Thread-safe.
+  void SetLimits(const ConnectionLimits& connections) { server_.SetLimits(connections); }
   // Health answers NOT_SERVING, and WatchVm streams end at their next message.
   void StopServing();
 
@@ -32,14 +38,17 @@ class HostServer {
   class WatchCall;
   static constexpr uint32_t kMaxWatches = 64;
 
-  HostServer(const VmDirectory* directory, Wire* wire, Clock clock)
-      : directory_(directory), clock_(clock), server_(wire) {}
+  HostServer(const Options& options, const VmDirectory* directory, Wire* wire, Clock clock)
+      : directory_(directory),
+        clock_(clock),
+        server_({"admin socket", options.connections, options.grpc}, wire, &connections_) {}
 
   const VmDirectory* const directory_;
   const Clock clock_;
   std::atomic<bool> draining_{false};
   uint32_t watches_ = 0;  // the wire's thread's
   v1::HostService::AsyncService service_;
+  ConnectionCounters connections_;
   AsyncServer server_;
 };
 

@@ -10,24 +10,28 @@ namespace lockhost::server {
 // So many a second on average, so many at once. Pure; the caller gives the time (ns).
 class TokenBucket {
  public:
-  // REQUIRES: per_second > 0.
+  // Begins full. REQUIRES: 0 < per_second <= 1e9, 0 < burst.
   constexpr TokenBucket(uint32_t per_second, uint32_t burst)
       : ns_per_token_(1'000'000'000 / per_second), burst_(burst) {}
 
-  // Takes one if there is one. The time up to which tokens are paid for lags the clock
-  // by at most the burst.
-  constexpr bool Take(uint64_t now_ns) {
+  // Takes that many if there are as many. The time up to which tokens are paid for lags
+  // the clock by at most the burst.
+  constexpr bool Take(uint64_t now_ns, uint32_t tokens = 1) {
     const uint64_t burst_ns = uint64_t{burst_} * ns_per_token_;
     const uint64_t oldest_ns = now_ns > burst_ns ? now_ns - burst_ns : 0;
     const uint64_t from_ns = std::max(paid_until_ns_, oldest_ns);
-    if (from_ns + ns_per_token_ > now_ns) return false;
-    paid_until_ns_ = from_ns + ns_per_token_;
+    const uint64_t until_ns = from_ns + uint64_t{tokens} * ns_per_token_;
+    if (until_ns > now_ns) return false;
+    paid_until_ns_ = until_ns;
     return true;
   }
 
+  // When one can be taken; may be in the past.
+  constexpr uint64_t ReadyAtNs() const { return paid_until_ns_ + ns_per_token_; }
+
  private:
-  const uint64_t ns_per_token_;
-  const uint32_t burst_;
+  uint64_t ns_per_token_;
+  uint32_t burst_;
   uint64_t paid_until_ns_ = 0;
 };
 

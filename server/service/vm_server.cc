@@ -11,27 +11,31 @@ absl::StatusOr<std::unique_ptr<VmServer>> VmServer::Start(const Options& options
                                                           std::shared_ptr<VmRecord> record,
                                                           Publisher* publisher, HintQueue* queue,
                                                           Wire* wire, Clock clock) {
-  AsyncServer::Options server_options;
-  server_options.socket_path = record->socket_path();
-  server_options.socket_mode = options.socket_mode;
+  absl::StatusOr<Listener> listener =
+      Listener::OpenUnix(record->socket_path(), options.socket_mode);
+  if (!listener.ok()) return listener.status();
   std::unique_ptr<VmServer> server(
       new VmServer(options, std::move(record), publisher, queue, wire, clock));
-  absl::Status started = server->server_.Start(server_options, &server->service_,
-                                               v1::HintService::service_full_name(), [&server] {
-                                                 HintStream::AcceptNext(server.get());
-                                                 ReportCall::AcceptNext(server.get());
-                                               });
+  absl::Status started =
+      server->server_.Start(&server->service_, v1::HintService::service_full_name(), [&server] {
+        HintStream::AcceptNext(server.get());
+        ReportCall::AcceptNext(server.get());
+      });
+  if (started.ok()) started = server->Listen(*std::move(listener));
   if (!started.ok()) return started;
   return server;
 }
 
 VmServer::VmServer(const Options& options, std::shared_ptr<VmRecord> record, Publisher* publisher,
                    HintQueue* queue, Wire* wire, Clock clock)
-    : options_(options),
+    : max_streams_(options.max_streams),
       record_(std::move(record)),
       publisher_(publisher),
       hint_queue_(queue),
       clock_(clock),
-      server_(wire) {}
+      server_({.name = record_->socket_path(),
+               .connections = options.connections,
+               .grpc = options.grpc},
+              wire, &record_->counters().connections) {}
 
 }  // namespace lockhost::server

@@ -2,8 +2,10 @@
 #ifndef LOCKHOST_SERVER_SERVICE_VM_SERVER_H_
 #define LOCKHOST_SERVER_SERVICE_VM_SERVER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "common/clock.h"
@@ -12,6 +14,7 @@
 #include "server/publisher/publisher.h"
 #include "server/service/async_server.h"
 #include "server/service/hint_stream.h"
+#include "server/service/limits.h"
 
 namespace lockhost::server {
 
@@ -22,9 +25,12 @@ class VmServer {
   struct Options {
     mode_t socket_mode = 0660;
     uint32_t max_streams = 8;  // WatchHints, and as many ReportHolders
+    ConnectionLimits connections;
+    GrpcLimits grpc;
   };
 
-  // Serves on record->socket_path(). `publisher`, `queue` and `wire` outlive the server.
+  // Serves on record->socket_path(), and whatever else Listen() and Admit() bring. `publisher`,
+  // `queue` and `wire` outlive the server.
   static absl::StatusOr<std::unique_ptr<VmServer>> Start(const Options& options,
                                                          std::shared_ptr<VmRecord> record,
                                                          Publisher* publisher, HintQueue* queue,
@@ -36,6 +42,14 @@ class VmServer {
 
   // Health answers NOT_SERVING from now on. Thread-safe.
   void StopServing() { server_.StopServing(); }
+  // As the functions of AsyncServer.
+  absl::Status Listen(Listener listener) { return server_.Listen(std::move(listener)); }
+  void Admit(UniqueFd connection, uint64_t now_ns) { server_.Admit(std::move(connection), now_ns); }
+  // For what happens from now on. Thread-safe.
+  void SetLimits(uint32_t max_streams, const ConnectionLimits& connections) {
+    max_streams_ = max_streams;
+    server_.SetLimits(connections);
+  }
 
   // For the calls.
   v1::HintService::AsyncService* service() { return &service_; }
@@ -44,7 +58,10 @@ class VmServer {
   HintQueue* hint_queue() { return hint_queue_; }
   Publisher* publisher() { return publisher_; }
   const std::shared_ptr<VmRecord>& record() const { return record_; }
-  uint32_t max_streams() const { return options_.max_streams; }
+  uint32_t max_streams() const { return max_streams_; }
+  std::shared_ptr<Relay> ConnectionOf(const grpc::ServerContextBase& call) const {
+    return server_.ConnectionOf(call);
+  }
   const Clock& clock() const { return clock_; }
   uint32_t open_reports = 0;  // the wire's thread's
 
@@ -54,7 +71,7 @@ class VmServer {
   VmServer(const Options& options, std::shared_ptr<VmRecord> record, Publisher* publisher,
            HintQueue* queue, Wire* wire, Clock clock);
 
-  const Options options_;
+  std::atomic<uint32_t> max_streams_;
   const std::shared_ptr<VmRecord> record_;
   Publisher* const publisher_;
   HintQueue* const hint_queue_;

@@ -2,7 +2,6 @@
 #include "server/service/wire.h"
 
 #include <grpc/support/time.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
@@ -25,6 +24,8 @@ constexpr int kMostLooks = 64;
 // looks again, and nothing wakes us when the peer has made room.
 constexpr uint64_t kFirstGlowNs = 10'000'000;
 constexpr uint64_t kLastGlowNs = 1'280'000'000;
+// What gRPC's timers write (keepalive, the end of an idle connection) is sent no later.
+constexpr uint64_t kSweepNs = 2'000'000'000;
 
 timespec ToTimespec(uint64_t ns) {
   return {static_cast<time_t>(ns / kNsPerSecond), static_cast<long>(ns % kNsPerSecond)};
@@ -35,19 +36,30 @@ timespec ToTimespec(uint64_t ns) {
 absl::StatusOr<std::unique_ptr<Wire>> Wire::Start(Clock clock, uint64_t look_ns) {
   UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll.valid()) return absl::ErrnoToStatus(errno, "epoll_create1");
+  UniqueFd written(epoll_create1(EPOLL_CLOEXEC));
+  if (!written.valid()) return absl::ErrnoToStatus(errno, "epoll_create1");
   UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake.valid()) return absl::ErrnoToStatus(errno, "eventfd");
-  std::unique_ptr<Wire> wire(new Wire(clock, look_ns, std::move(epoll), std::move(wake)));
+  std::unique_ptr<Wire> wire(
+      new Wire(clock, look_ns, std::move(epoll), std::move(written), std::move(wake)));
+  epoll_event event{};
   // Edge-triggered: each write wakes once, and nobody needs to read the counter.
-  if (absl::Status watched = wire->Watch(wire->wake_.get(), EPOLLIN | EPOLLET); !watched.ok()) {
-    return watched;
+  event.events = EPOLLIN | EPOLLET;
+  event.data.fd = wire->wake_.get();
+  if (epoll_ctl(wire->epoll_.get(), EPOLL_CTL_ADD, wire->wake_.get(), &event) != 0) {
+    return absl::ErrnoToStatus(errno, "watch an eventfd");
   }
   wire->thread_ = std::thread([raw = wire.get()] { raw->Run(); });
   return wire;
 }
 
-Wire::Wire(Clock clock, uint64_t look_ns, UniqueFd epoll, UniqueFd wake)
-    : clock_(clock), look_ns_(look_ns), epoll_(std::move(epoll)), wake_(std::move(wake)) {}
+Wire::Wire(Clock clock, uint64_t look_ns, UniqueFd epoll, UniqueFd written, UniqueFd wake)
+    : clock_(clock),
+      look_ns_(look_ns),
+      epoll_(std::move(epoll)),
+      written_(std::move(written)),
+      wake_(std::move(wake)),
+      accept_loop_(epoll_.get()) {}
 
 Wire::~Wire() {
   {
@@ -58,23 +70,45 @@ Wire::~Wire() {
   if (thread_.joinable()) thread_.join();
 }
 
-absl::Status Wire::Watch(int fd, uint32_t events) {
+absl::Status Wire::WatchConnection(int peer_fd, int pipe_fd, WireServer* server) {
   epoll_event event{};
-  event.events = events;
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, "watch a socket");
-}
-
-absl::Status Wire::Add(WireServer* server) {
-  {
-    const std::lock_guard lock(mutex_);
-    entries_.push_back(std::make_shared<Entry>(Entry{.server = server}));
+  // Edge-triggered: what is not read yet must wake us once, not all the time.
+  event.events = EPOLLIN | EPOLLET;
+  event.data.fd = peer_fd;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, peer_fd, &event) != 0) {
+    return absl::ErrnoToStatus(errno, "watch a connection");
   }
-  return Watch(server->listener_fd(), EPOLLIN);
+  event.events = EPOLLIN;
+  event.data.fd = pipe_fd;
+  if (epoll_ctl(written_.get(), EPOLL_CTL_ADD, pipe_fd, &event) != 0) {
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, peer_fd, nullptr);
+    return absl::ErrnoToStatus(errno, "watch a connection");
+  }
+  connections_[peer_fd] = server;
+  connections_[pipe_fd] = server;
+  return absl::OkStatus();
 }
 
-void Wire::StopAccepting(WireServer* server) {
-  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, server->listener_fd(), nullptr);
+void Wire::UnwatchConnection(int peer_fd, int pipe_fd) {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, peer_fd, nullptr);
+  epoll_ctl(written_.get(), EPOLL_CTL_DEL, pipe_fd, nullptr);
+  connections_.erase(peer_fd);
+  connections_.erase(pipe_fd);
+}
+
+void Wire::WaitWritable(int peer_fd, bool wait) {
+  epoll_event event{};
+  event.events = wait ? EPOLLIN | EPOLLOUT | EPOLLET : EPOLLIN | EPOLLET;
+  event.data.fd = peer_fd;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, peer_fd, &event);
+}
+
+void Wire::Add(WireServer* server) {
+  const std::lock_guard lock(mutex_);
+  entries_.push_back(std::make_shared<Entry>(Entry{.server = server}));
+}
+
+void Wire::Hurry(WireServer* server) {
   const std::lock_guard lock(mutex_);
   for (const std::shared_ptr<Entry>& entry : entries_) entry->ending |= entry->server == server;
   hurry_ = true;
@@ -115,8 +149,9 @@ void Wire::Run() {
       const std::lock_guard lock(mutex_);
       if (stop_) return;
     }
-    const bool moved = AcceptAndLook();
+    const bool moved = LookAtAll();
     RunTimers();
+    SendOut();
     glow_ns_ = moved ? kFirstGlowNs : (2 * glow_ns_ > kLastGlowNs ? 0 : 2 * glow_ns_);
     const timespec pace = ToTimespec(kPaceNs);
     nanosleep(&pace, nullptr);
@@ -128,29 +163,64 @@ void Wire::Sleep() {
   uint64_t until_ns = timers_.empty() ? kNever : timers_.begin()->first;
   if (glow_ns_ != 0) until_ns = std::min(until_ns, now_ns + glow_ns_);
   if (look_ns_ != kNever) until_ns = std::min(until_ns, now_ns + look_ns_);
+  until_ns = std::min({until_ns, servers_due_ns_, accept_loop_.Resume(now_ns)});
+  if (!connections_.empty()) until_ns = std::min(until_ns, now_ns + kSweepNs);
   {
     const std::lock_guard lock(mutex_);
     if (hurry_) until_ns = now_ns;
   }
   const timespec timeout = ToTimespec(until_ns > now_ns ? until_ns - now_ns : 0);
   epoll_event events[kEventsAtOnce];
-  epoll_pwait2(epoll_.get(), events, kEventsAtOnce, until_ns == kNever ? nullptr : &timeout,
-               nullptr);
+  const int count = epoll_pwait2(epoll_.get(), events, kEventsAtOnce,
+                                 until_ns == kNever ? nullptr : &timeout, nullptr);
+  TakeEvents(events, count, true);
+}
+
+// Before gRPC looks. True if a connection is among them. Connections are accepted once at
+// each wake-up, so that the pace of a peer that connects in a loop is ours.
+bool Wire::TakeEvents(epoll_event* events, int count, bool accept) {
+  bool any = false;
+  for (int i = 0; i < count; ++i) {
+    const int fd = events[i].data.fd;
+    if (fd == wake_.get()) {
+      any = true;
+    } else if (const auto owner = connections_.find(fd); owner != connections_.end()) {
+      any = true;
+      owner->second->OnPeer(fd, (events[i].events & (EPOLLHUP | EPOLLERR)) != 0);
+    } else if (accept) {
+      accept_loop_.Accept(fd, clock_.now_ns());
+    }
+  }
+  return any;
 }
 
 // Until no socket has anything to read, or for long enough. True if a call has moved.
-bool Wire::AcceptAndLook() {
+bool Wire::LookAtAll() {
   const std::vector<std::shared_ptr<Entry>> entries = Entries();
   bool moved = false;
   int least = 1;
   for (int look = 0; look < kMostLooks; ++look) {
+    servers_due_ns_ = kNever;
     for (const std::shared_ptr<Entry>& entry : entries) moved |= LookAt(entry.get());
+    SendOut();
     least = std::max(least, LeastLooks(entries));
     epoll_event events[kEventsAtOnce];
-    const bool more = epoll_wait(epoll_.get(), events, kEventsAtOnce, 0) > 0;
+    const int count = epoll_wait(epoll_.get(), events, kEventsAtOnce, 0);
+    const bool more = TakeEvents(events, count, false);
     if (look + 1 >= least && !more) break;
   }
   return moved;
+}
+
+void Wire::SendOut() {
+  epoll_event events[kEventsAtOnce];
+  const int count = epoll_wait(written_.get(), events, kEventsAtOnce, 0);
+  for (int i = 0; i < count; ++i) {
+    const int fd = events[i].data.fd;
+    if (const auto owner = connections_.find(fd); owner != connections_.end()) {
+      owner->second->OnGrpc(fd);
+    }
+  }
 }
 
 // gRPC handles one socket at each look at a queue, whosever it is, and of each socket it
@@ -163,20 +233,13 @@ int Wire::LeastLooks(const std::vector<std::shared_ptr<Entry>>& entries) {
   return 1 + static_cast<int>(entries.empty() ? 0 : connections / entries.size());
 }
 
-void Wire::AcceptOrClose(Entry* entry) {
+void Wire::CloseIfDue(Entry* entry) {
   const std::lock_guard lock(mutex_);
   if (entry->close && !std::exchange(entry->closed, true)) entry->server->Close();
-  if (entry->ending) return;
-  for (int fd = entry->server->Accept(); fd >= 0; fd = entry->server->Accept()) {
-    // Closing it, which gRPC does, takes it out of the set. Edge-triggered, because gRPC may
-    // keep a socket that was hung up for a while: that must wake us once, not all the time.
-    // Failing here means no more than waiting for the next reason to look.
-    Watch(fd, EPOLLIN | EPOLLET).IgnoreError();
-  }
 }
 
 bool Wire::LookAt(Entry* entry) {
-  AcceptOrClose(entry);
+  CloseIfDue(entry);
   void* tag = nullptr;
   bool ok = false;
   bool moved = false;
@@ -189,12 +252,15 @@ bool Wire::LookAt(Entry* entry) {
     moved = true;
   }
   if (got == grpc::CompletionQueue::SHUTDOWN) {
+    entry->server->Emptied();
     const std::lock_guard lock(mutex_);
     entry->empty = true;
     emptied_.notify_all();
     return moved;
   }
-  if (!entry->empty) entry->server->Look();
+  if (!entry->empty) {
+    servers_due_ns_ = std::min(servers_due_ns_, entry->server->Look(clock_.now_ns()));
+  }
   return moved;
 }
 

@@ -3,6 +3,7 @@
 #define LOCKHOST_SERVER_SERVICE_WIRE_H_
 
 #include <grpcpp/grpcpp.h>
+#include <sys/epoll.h>
 
 #include <condition_variable>
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "common/clock.h"
 #include "common/unique_fd.h"
+#include "server/service/accept_loop.h"
 #include "server/service/call_tag.h"
 
 namespace lockhost::server {
@@ -23,16 +25,19 @@ namespace lockhost::server {
 class WireServer {
  public:
   virtual grpc::ServerCompletionQueue* queue() = 0;
-  virtual int listener_fd() const = 0;
-  // Hands the listener's next connection to gRPC, which closes it some day. Returns its
-  // descriptor, -1 when there is no more. Must not call the wire.
-  virtual int Accept() = 0;
-  // Connections that may be open; no fewer than are.
+  // A peer that was given to WatchConnection() has sent something, takes more, or was hung up.
+  virtual void OnPeer(int peer_fd, bool hung_up) = 0;
+  // gRPC has written to such a connection, or closed it.
+  virtual void OnGrpc(int pipe_fd) = 0;
+  // Connections that are open.
   virtual size_t connections() const = 0;
-  // Whatever else there is to do; called after each look at the queue.
-  virtual void Look() = 0;
+  // Whatever else there is to do; called after each look at the queue, and at the time
+  // that it returns (ns), UINT64_MAX for none.
+  virtual uint64_t Look(uint64_t now_ns) = 0;
   // Shuts the queue down. From then on no call may begin an operation: gRPC would abort.
   virtual void Close() = 0;
+  // The queue is empty: lets go of the connections.
+  virtual void Emptied() = 0;
 
  protected:
   ~WireServer() = default;
@@ -45,9 +50,9 @@ class WireServer {
 // socket then wakes its writer's poller), and once more for the flow-control update that
 // the peer answers every message with: three wake-ups for each hint sent, and with
 // several such threads each hands the work to the next. So this thread sleeps on the
-// sockets by itself, for reading alone, then lets gRPC look, and afterwards sleeps for
-// kPaceNs whatever happens. That bounds the wake-ups that guests can cause, and by how
-// much a report may be late.
+// peers' sockets by itself, for reading alone, hands what came to gRPC (service/relay.h), lets
+// it look, and afterwards sleeps for kPaceNs whatever happens. That bounds the wake-ups that
+// guests can cause, and by how much a report may be late.
 class Wire {
  public:
   static constexpr uint64_t kPaceNs = 5'000'000;
@@ -62,15 +67,22 @@ class Wire {
   Wire& operator=(const Wire&) = delete;
 
   // Thread-safe. `server` stays until Remove() has returned.
-  absl::Status Add(WireServer* server);
-  // No more connections; afterwards the queue is looked at all the time, so that what is
-  // open can end.
-  void StopAccepting(WireServer* server);
+  void Add(WireServer* server);
+  // From now on the queue is looked at all the time, so that what is open can end.
+  void Hurry(WireServer* server);
   // Has it closed, and waits until its queue is empty. REQUIRES: its grpc::Server was shut
   // down.
   void Remove(WireServer* server);
   // Something has changed that no socket tells of.
   void Wake();
+  AcceptLoop& accept_loop() { return accept_loop_; }
+
+  // The wire's thread: from now on `server` is told of a connection: the peer's socket, and
+  // the one that gRPC writes to. Both are unwatched before they are closed.
+  absl::Status WatchConnection(int peer_fd, int pipe_fd, WireServer* server);
+  void UnwatchConnection(int peer_fd, int pipe_fd);
+  // Whether to tell when the peer takes more. Thread-safe.
+  void WaitWritable(int peer_fd, bool wait);
 
   // Whoever calls gRPC on a connection of these servers holds it, so that no two threads
   // ever meet inside: gRPC would hand the loser's work to a thread of its own, which
@@ -87,18 +99,19 @@ class Wire {
  private:
   struct Entry {
     WireServer* server;
-    bool ending = false;  // guarded by mutex_
+    bool ending = false;  // guarded by mutex_; looked at all the time
     bool close = false;   // guarded by mutex_
     bool closed = false;  // the thread's
     bool empty = false;   // guarded by mutex_, written by the thread: shut down and drained
   };
 
-  Wire(Clock clock, uint64_t look_ns, UniqueFd epoll, UniqueFd wake);
-  absl::Status Watch(int fd, uint32_t events);
+  Wire(Clock clock, uint64_t look_ns, UniqueFd epoll, UniqueFd written, UniqueFd wake);
   void Run();
   void Sleep();
-  bool AcceptAndLook();
-  void AcceptOrClose(Entry* entry);
+  bool TakeEvents(epoll_event* events, int count, bool accept);
+  bool LookAtAll();
+  void SendOut();
+  void CloseIfDue(Entry* entry);
   bool LookAt(Entry* entry);
   void RunTimers();
   int LeastLooks(const std::vector<std::shared_ptr<Entry>>& entries);
@@ -107,6 +120,9 @@ class Wire {
   const Clock clock_;
   const uint64_t look_ns_;
   const UniqueFd epoll_;
+  // What gRPC has written; looked at after it, never slept on: the publisher sends on what it
+  // has made gRPC write by itself, and must wake nobody.
+  const UniqueFd written_;
   const UniqueFd wake_;
   std::recursive_mutex inside_grpc_;
   std::mutex mutex_;
@@ -114,7 +130,10 @@ class Wire {
   std::vector<std::shared_ptr<Entry>> entries_;  // guarded by mutex_
   bool stop_ = false;                            // guarded by mutex_
   bool hurry_ = false;                           // guarded by mutex_; a server is ending
+  AcceptLoop accept_loop_;
   // The thread's own:
+  std::map<int, WireServer*> connections_;  // whose each watched descriptor is
+  uint64_t servers_due_ns_ = UINT64_MAX;    // when a server wants to be looked at
   std::multimap<uint64_t, CallTag*> timers_;
   uint64_t glow_ns_ = 0;  // next look though nothing tells of a reason; 0: none
   std::thread thread_;

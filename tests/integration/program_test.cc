@@ -5,16 +5,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "tests/integration/support/lockhostd_process.h"
 #include "tests/integration/support/test_host.h"
 
 namespace lockhost {
@@ -22,64 +22,12 @@ namespace {
 
 using testing::HasSubstr;
 
-// A TCP port of the loopback that is free now.
-int FreePort() {
-  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
-  EXPECT_EQ(getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
-  return ntohs(address.sin_port);
-}
-
-std::string HttpGet(int port, const std::string& path) {
-  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) return "";
-  const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
-  if (send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return "";
-  std::string answer;
-  char chunk[4096];
-  ssize_t got;
-  while ((got = recv(fd.get(), chunk, sizeof(chunk), 0)) > 0) {
-    answer.append(chunk, static_cast<size_t>(got));
-  }
-  return answer;
-}
-
 class LockhostdTest : public testing::Test {
  protected:
-  ~LockhostdTest() override {
-    if (pid_ > 0) {
-      kill(pid_, SIGKILL);
-      waitpid(pid_, nullptr, 0);
-    }
-  }
-
   void Start(std::vector<std::string> arguments) {
-    std::vector<std::string> all = {LOCKHOST_SERVER_PROGRAM,
-                                    "--agent-socket=" + directory_.path() + "/agent.sock",
-                                    "--run-dir=" + directory_.path() + "/run"};
-    all.insert(all.end(), arguments.begin(), arguments.end());
-    std::vector<char*> argv;
-    for (std::string& argument : all) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    pid_ = fork();
-    if (pid_ != 0) return;
-    execv(argv[0], argv.data());
-    _exit(127);
-  }
-
-  int AwaitExit() {
-    int status = 0;
-    if (!Eventually([&] { return waitpid(pid_, &status, WNOHANG) != 0; })) return -1;
-    pid_ = 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    arguments.insert(arguments.begin(), {"--agent-socket=" + directory_.path() + "/agent.sock",
+                                         "--run-dir=" + directory_.path() + "/run"});
+    lockhostd_.Start(std::move(arguments));
   }
 
   bool Exists(const std::string& file) const {
@@ -87,7 +35,7 @@ class LockhostdTest : public testing::Test {
   }
 
   agent::TempDir directory_;
-  pid_t pid_ = 0;
+  LockhostdProcess lockhostd_;
 };
 
 TEST_F(LockhostdTest, ServesVmsAndMetricsAndLeavesNothingBehind) {
@@ -106,8 +54,8 @@ TEST_F(LockhostdTest, ServesVmsAndMetricsAndLeavesNothingBehind) {
     const std::string metrics = HttpGet(port, "/metrics");
     EXPECT_THAT(metrics, HasSubstr("lockhost_streams{vm=\"7\"} 1"));
     EXPECT_THAT(metrics, HasSubstr("lockhost_source_up{source=\"procfs\"} 1"));
-    kill(pid_, SIGTERM);
-    EXPECT_EQ(AwaitExit(), 0);
+    lockhostd_.Kill(SIGTERM);
+    EXPECT_EQ(lockhostd_.AwaitExit(), 0);
     EXPECT_TRUE(Eventually([&] { return !guest.HasLease(); }));
   }
   EXPECT_FALSE(Exists("vm/7.sock"));
@@ -120,8 +68,8 @@ TEST_F(LockhostdTest, StartsBeforeItsAgent) {
   TestAgent agent(directory_.path() + "/agent.sock", 1);
   agent.AddVm(7, 0);
   EXPECT_TRUE(Eventually([&] { return Exists("vm/7.sock"); }));
-  kill(pid_, SIGINT);
-  EXPECT_EQ(AwaitExit(), 0);
+  lockhostd_.Kill(SIGINT);
+  EXPECT_EQ(lockhostd_.AwaitExit(), 0);
 }
 
 TEST_F(LockhostdTest, TakesThePlaceOfOneThatWasKilled) {
@@ -131,8 +79,8 @@ TEST_F(LockhostdTest, TakesThePlaceOfOneThatWasKilled) {
   ASSERT_TRUE(Eventually([&] { return Exists("vm/7.sock"); }));
   TestGuest guest(directory_.path() + "/run/vm/7.sock");
   ASSERT_TRUE(Eventually([&] { return guest.HasLease(); }));
-  kill(pid_, SIGKILL);
-  EXPECT_EQ(AwaitExit(), -SIGKILL);
+  lockhostd_.Kill(SIGKILL);
+  EXPECT_EQ(lockhostd_.AwaitExit(), -SIGKILL);
   EXPECT_TRUE(Exists("vm/7.sock"));  // stale
   Start({"--metrics-address="});
   EXPECT_TRUE(Eventually([&] { return guest.stats().connects == 2 && guest.HasLease(); }));
@@ -142,7 +90,7 @@ TEST_F(LockhostdTest, BadFlagsAreNamedAndRefused) {
   for (const char* flag : {"--socket-mode=rw", "--socket-mode=01777", "--lease=1ms",
                            "--heartbeat=3s", "--poll-interval=0s", "--max-streams=0"}) {
     Start({flag});
-    EXPECT_EQ(AwaitExit(), 2) << flag;
+    EXPECT_EQ(lockhostd_.AwaitExit(), 2) << flag;
   }
 }
 
@@ -156,12 +104,12 @@ TEST_F(LockhostdTest, AnAddressThatIsTakenIsAnError) {
   ASSERT_EQ(listen(fd.get(), 1), 0);
   ASSERT_EQ(getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
   Start({"--metrics-address=127.0.0.1:" + std::to_string(ntohs(address.sin_port))});
-  EXPECT_EQ(AwaitExit(), 1);
+  EXPECT_EQ(lockhostd_.AwaitExit(), 1);
 }
 
 TEST_F(LockhostdTest, ADirectoryThatCannotBeMadeIsAnError) {
   Start({"--run-dir=/proc/no/such", "--metrics-address="});
-  EXPECT_EQ(AwaitExit(), 1);
+  EXPECT_EQ(lockhostd_.AwaitExit(), 1);
 }
 
 }  // namespace

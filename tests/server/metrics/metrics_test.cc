@@ -81,12 +81,17 @@ TEST_F(MetricsTest, TellsOfStreamsReportsAndDelivery) {
   record->counters().streams = 2;
   record->counters().reports_invalid = 3;
   record->counters().snapshots[2] = 4;
+  record->counters().connections.open = 5;
+  record->counters().connections.of(Refusal::kFlood) = 6;
   stats_.delivery.Observe(30'000);
   stats_.delivery.Observe(50'000'000);
   const std::string text = Scrape();
   EXPECT_THAT(text, HasSubstr("lockhost_streams{vm=\"7\"} 2"));
   EXPECT_THAT(text, HasSubstr("lockhost_reports_total{vm=\"7\",result=\"invalid\"} 3"));
   EXPECT_THAT(text, HasSubstr("lockhost_snapshots_sent_total{vm=\"7\",reason=\"resync\"} 4"));
+  EXPECT_THAT(text, HasSubstr("lockhost_connections{vm=\"7\"} 5"));
+  EXPECT_THAT(text, HasSubstr("lockhost_connections_refused_total{vm=\"7\",reason=\"flood\"} 6"));
+  EXPECT_THAT(text, HasSubstr("lockhost_connections_refused_total{vm=\"7\",reason=\"silent\"} 0"));
   EXPECT_THAT(text, HasSubstr("lockhost_hint_delivery_seconds_count 2"));
   EXPECT_THAT(text, HasSubstr("lockhost_hint_delivery_seconds_bucket{le=\"+Inf\"} 2"));
 }

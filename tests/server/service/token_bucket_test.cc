@@ -43,5 +43,15 @@ TEST(TokenBucketTest, AYoungClockDoesNoHarm) {
   EXPECT_TRUE(bucket.Take(kSecond));
 }
 
+TEST(TokenBucketTest, TakesManyOrNone) {
+  TokenBucket bucket(1000, 500);
+  const uint64_t start = 1000 * kSecond;
+  EXPECT_FALSE(bucket.Take(start, 501));
+  EXPECT_TRUE(bucket.Take(start, 400));
+  EXPECT_FALSE(bucket.Take(start, 101));
+  EXPECT_TRUE(bucket.Take(start, 100));
+  EXPECT_EQ(bucket.ReadyAtNs(), start + 1'000'000);
+}
+
 }  // namespace
 }  // namespace lockhost::server

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_SERVER_SERVICE_LISTENER_H_
+#define LOCKHOST_SERVER_SERVICE_LISTENER_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "common/unique_fd.h"
+
+namespace lockhost::server {
+
+// A listening socket of any family. Not thread-safe.
+class Listener {
+ public:
+  // Removes a stale socket file, makes a new one with `mode`. INVALID_ARGUMENT: the path
+  // does not fit into a socket address.
+  static absl::StatusOr<Listener> OpenUnix(const std::string& path, mode_t mode);
+  // For the guests of this host (and whoever else reaches it by vsock), on `port`.
+  // UNIMPLEMENTED: the kernel has no AF_VSOCK.
+  static absl::StatusOr<Listener> OpenVsock(uint32_t port);
+  // One that the service manager made; its file, if any, stays. INVALID_ARGUMENT: it is no
+  // listening unix stream socket.
+  static absl::StatusOr<Listener> Adopt(UniqueFd fd);
+
+  // Removes the file that it made.
+  ~Listener();
+  Listener(Listener&&) = default;
+  Listener& operator=(Listener&&) = delete;
+
+  int fd() const { return fd_.get(); }
+  // The next connection, non-blocking; invalid, with errno set, when there is none.
+  UniqueFd Accept();
+
+ private:
+  Listener(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  UniqueFd fd_;
+  std::string path_;  // empty: none to remove
+};
+
+}  // namespace lockhost::server
+
+#endif  // LOCKHOST_SERVER_SERVICE_LISTENER_H_

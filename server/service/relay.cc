@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/service/relay.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace lockhost::server {
+namespace {
+
+constexpr size_t kPortionBytes = 16 * 1024;
+
+bool WouldBlock(ssize_t result) { return result < 0 && (errno == EAGAIN || errno == EINTR); }
+
+// Sends what it can of `text`, and cuts that off. False: the other side is gone.
+bool SendSome(int fd, std::string* text) {
+  const ssize_t sent = send(fd, text->data(), text->size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent > 0) text->erase(0, static_cast<size_t>(sent));
+  return sent >= 0 || WouldBlock(sent);
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Relay>> Relay::Create(UniqueFd peer, FrameBudget* budget,
+                                                     WaitWritable wait_writable) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) {
+    return absl::ErrnoToStatus(errno, "socketpair");
+  }
+  return std::shared_ptr<Relay>(new Relay(std::move(peer), UniqueFd(ends[0]), UniqueFd(ends[1]),
+                                          budget, std::move(wait_writable)));
+}
+
+Relay::Relay(UniqueFd peer, UniqueFd pipe, UniqueFd grpc_end, FrameBudget* budget,
+             WaitWritable wait_writable)
+    : peer_(std::move(peer)),
+      pipe_(std::move(pipe)),
+      grpc_end_(std::move(grpc_end)),
+      inspector_(budget),
+      wait_writable_(std::move(wait_writable)) {}
+
+Relay::Taken Relay::TakeIn(uint64_t now_ns) {
+  if (!FlushIn()) return {.over = true};
+  if (!unsent_in_.empty()) return {.more = true};
+  {
+    const std::lock_guard lock(mutex_);
+    if (blocked_) return {};
+  }
+  char portion[kPortionBytes];
+  const ssize_t size = recv(peer_.get(), portion, sizeof(portion), MSG_DONTWAIT);
+  if (WouldBlock(size)) return {};
+  if (size <= 0) return {.over = true};
+  const std::string_view bytes(portion, static_cast<size_t>(size));
+  if (const auto refusal = inspector_.Take(bytes, now_ns)) return {.refused = refusal};
+  unsent_in_.append(bytes);
+  if (!FlushIn()) return {.over = true};
+  return {.more = bytes.size() == sizeof(portion) || !unsent_in_.empty()};
+}
+
+UniqueFd Relay::TakeGrpcEnd() {
+  if (!inspector_.greeted() || !grpc_end_.valid()) return UniqueFd();
+  grpc_fd_ = grpc_end_.get();
+  return std::move(grpc_end_);
+}
+
+Relay::State Relay::SendOut() {
+  const std::lock_guard lock(mutex_);
+  while (!over_) {
+    if (!FlushOut()) return State::kOver;
+    const bool blocked = !unsent_out_.empty();
+    if (blocked != blocked_) wait_writable_(peer_.get(), blocked);
+    blocked_ = blocked;
+    if (blocked) return State::kOpen;
+    char portion[kPortionBytes];
+    const ssize_t size = recv(pipe_.get(), portion, sizeof(portion), MSG_DONTWAIT);
+    if (WouldBlock(size)) return State::kOpen;
+    if (size <= 0) return State::kOver;
+    unsent_out_.assign(portion, static_cast<size_t>(size));
+  }
+  return State::kOver;
+}
+
+void Relay::Disconnect() {
+  const std::lock_guard lock(mutex_);
+  over_ = true;
+  shutdown(peer_.get(), SHUT_RDWR);
+  shutdown(pipe_.get(), SHUT_RDWR);
+}
+
+bool Relay::FlushIn() { return unsent_in_.empty() || SendSome(pipe_.get(), &unsent_in_); }
+
+bool Relay::FlushOut() { return unsent_out_.empty() || SendSome(peer_.get(), &unsent_out_); }
+
+}  // namespace lockhost::server
