@@ -1,98 +1,97 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/flags.h"
 
-#include <sys/random.h>
-
-#include <cerrno>
-#include <charconv>
+#include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/flags/flag.h"
+#include "absl/flags/marshalling.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 
-ABSL_FLAG(std::string, agent_socket, "/run/lockhost-agent/agent.sock",
-          "unix socket of lockhost-agent");
-ABSL_FLAG(std::string, run_dir, "/run/lockhost",
-          "directory of admin.sock and of vm/<id>.sock, one for each VM");
-ABSL_FLAG(std::string, socket_mode, "0660", "permissions of the sockets, octal");
-ABSL_FLAG(std::string, metrics_address, "127.0.0.1:9464",
+namespace lockhost::server {
+
+// What --help shows as the default.
+constexpr char kAsConfigured[] = "(as configured)";
+
+// A flag that knows whether it was given, since it then overrides the configuration.
+// absl's own optional flags take an empty text for "not given"; --metrics-address= is one.
+template <typename T>
+struct Given {
+  absl::optional<T> value;
+  std::string text = kAsConfigured;
+};
+
+template <typename T>
+bool AbslParseFlag(absl::string_view text, Given<T>* flag, std::string* error) {
+  if (text == kAsConfigured) return true;
+  T value{};
+  if (!absl::ParseFlag(text, &value, error)) return false;
+  flag->value = std::move(value);
+  flag->text = std::string(text);
+  return true;
+}
+
+template <typename T>
+std::string AbslUnparseFlag(const Given<T>& flag) {
+  return flag.text;
+}
+
+}  // namespace lockhost::server
+
+using lockhost::server::Given;
+
+ABSL_FLAG(std::string, config, "", "configuration file; SIGHUP reads it again; flags override it");
+ABSL_FLAG(Given<std::string>, agent_socket, {}, "unix socket of lockhost-agent");
+ABSL_FLAG(Given<std::string>, run_dir, {}, "directory of admin.sock and of vm/<id>.sock");
+ABSL_FLAG(Given<std::string>, socket_mode, {}, "permissions of the sockets, octal");
+ABSL_FLAG(Given<std::string>, metrics_address, {},
           "where Prometheus may scrape /metrics; empty: nowhere");
-ABSL_FLAG(absl::Duration, lease, absl::Seconds(3),
+ABSL_FLAG(Given<absl::Duration>, lease, {},
           "how long guests believe the last hints when nothing more comes");
-ABSL_FLAG(absl::Duration, heartbeat, absl::Seconds(1), "time between heartbeats");
-ABSL_FLAG(absl::Duration, poll_interval, absl::Milliseconds(4),
+ABSL_FLAG(Given<absl::Duration>, heartbeat, {}, "time between heartbeats");
+ABSL_FLAG(Given<absl::Duration>, poll_interval, {},
           "time between looks at the tables under demand, where there is no hint ring");
-ABSL_FLAG(uint32_t, max_streams, 8, "WatchHints streams, and ReportHolders streams, of one VM");
+ABSL_FLAG(Given<uint32_t>, max_streams, {}, "WatchHints, and ReportHolders, streams of one VM");
 
 namespace lockhost::server {
 namespace {
 
-absl::StatusOr<mode_t> SocketMode() {
-  const std::string text = absl::GetFlag(FLAGS_socket_mode);
-  unsigned mode = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
-  if (error != std::errc() || end != text.data() + text.size() || mode > 0777) {
-    return absl::InvalidArgumentError("--socket-mode must be octal permissions, e.g. 0660");
-  }
-  return mode;
+// Out of range stays out of range.
+uint32_t WholeMs(absl::Duration duration) {
+  const int64_t ms = absl::ToInt64Milliseconds(duration);
+  return ms < 0 || ms > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(ms);
 }
 
-absl::StatusOr<uint64_t> Ns(const absl::Flag<absl::Duration>& flag, const char* name,
-                            absl::Duration least, absl::Duration most) {
-  const absl::Duration value = absl::GetFlag(flag);
-  if (value >= least && value <= most) return absl::ToInt64Nanoseconds(value);
-  return absl::InvalidArgumentError(absl::StrCat("--", name, " must be from ",
-                                                 absl::FormatDuration(least), " to ",
-                                                 absl::FormatDuration(most)));
-}
-
-absl::StatusOr<uint64_t> RandomWord() {
-  uint64_t word = 0;
-  if (getrandom(&word, sizeof(word), 0) == sizeof(word)) return word;
-  return absl::ErrnoToStatus(errno, "getrandom");
-}
-
-absl::StatusOr<PublisherCore::Options> PublisherOptions() {
-  const auto lease_ns = Ns(FLAGS_lease, "lease", absl::Milliseconds(100), absl::Seconds(60));
-  if (!lease_ns.ok()) return lease_ns.status();
-  const auto heartbeat_ns =
-      Ns(FLAGS_heartbeat, "heartbeat", absl::Milliseconds(10), absl::GetFlag(FLAGS_lease) / 2);
-  if (!heartbeat_ns.ok()) return heartbeat_ns.status();
-  const auto poll_ns =
-      Ns(FLAGS_poll_interval, "poll-interval", absl::Milliseconds(1), absl::Seconds(1));
-  if (!poll_ns.ok()) return poll_ns.status();
-  const auto instance = RandomWord();
-  if (!instance.ok()) return instance.status();
-  PublisherCore::Options options;
-  options.timing = {.lease_ns = *lease_ns,
-                    .heartbeat_ns = *heartbeat_ns,
-                    .heartbeat_slack_ns = *heartbeat_ns / 5};
-  options.poll_interval_ns = *poll_ns;
-  options.instance = *instance;
-  return options;
+void Override(Config* config) {
+  const auto take = [](const auto& flag, const auto& set) {
+    if (const auto given = absl::GetFlag(flag).value) set(*given);
+  };
+  take(FLAGS_agent_socket, [config](const auto& v) { config->set_agent_socket(v); });
+  take(FLAGS_run_dir, [config](const auto& v) { config->set_run_dir(v); });
+  take(FLAGS_socket_mode, [config](const auto& v) { config->set_socket_mode(v); });
+  take(FLAGS_metrics_address, [config](const auto& v) { config->set_metrics_address(v); });
+  take(FLAGS_lease, [config](const auto& v) { config->set_lease_ms(WholeMs(v)); });
+  take(FLAGS_heartbeat, [config](const auto& v) { config->set_heartbeat_ms(WholeMs(v)); });
+  take(FLAGS_poll_interval, [config](const auto& v) { config->set_poll_interval_ms(WholeMs(v)); });
+  take(FLAGS_max_streams, [config](const auto& v) { config->set_max_streams(v); });
 }
 
 }  // namespace
 
-absl::StatusOr<Daemon::Options> OptionsFromFlags() {
-  const auto mode = SocketMode();
-  if (!mode.ok()) return mode.status();
-  const auto publisher = PublisherOptions();
-  if (!publisher.ok()) return publisher.status();
-  if (absl::GetFlag(FLAGS_max_streams) == 0) {
-    return absl::InvalidArgumentError("--max-streams must be above 0");
+absl::StatusOr<Config> LoadConfig() {
+  Config config;
+  if (const std::string path = absl::GetFlag(FLAGS_config); !path.empty()) {
+    absl::StatusOr<Config> file = ReadConfig(path);
+    if (!file.ok()) return file.status();
+    config = *std::move(file);
   }
-  Daemon::Options options;
-  options.agent_socket = absl::GetFlag(FLAGS_agent_socket);
-  options.run_dir = absl::GetFlag(FLAGS_run_dir);
-  options.socket_mode = *mode;
-  options.metrics_address = absl::GetFlag(FLAGS_metrics_address);
-  options.version = LOCKHOST_VERSION;
-  options.publisher = *publisher;
-  options.vm.socket_mode = *mode;
-  options.vm.max_streams = absl::GetFlag(FLAGS_max_streams);
-  return options;
+  Override(&config);
+  // Once more: what the flags say is to keep to the same rules.
+  if (absl::Status sound = CheckConfig(config); !sound.ok()) return sound;
+  return config;
 }
 
 }  // namespace lockhost::server

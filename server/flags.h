@@ -3,13 +3,13 @@
 #define LOCKHOST_SERVER_FLAGS_H_
 
 #include "absl/status/statusor.h"
-#include "server/daemon/daemon.h"
+#include "server/config/config.h"
 
 namespace lockhost::server {
 
-// lockhostd's flags as options. REQUIRES: ParseProgramFlags() has run. INVALID_ARGUMENT
-// names the flag.
-absl::StatusOr<Daemon::Options> OptionsFromFlags();
+// The file that --config names, read now, with what other flags say instead. REQUIRES:
+// ParseProgramFlags() has run. INVALID_ARGUMENT names the flag, or the file's line and field.
+absl::StatusOr<Config> LoadConfig();
 
 }  // namespace lockhost::server
 

@@ -22,14 +22,20 @@ absl::Status MakeDirectory(const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat("make ", path));
 }
 
+struct Readable {
+  bool termination = false;
+  bool reload = false;
+};
+
 // Until one of them is readable, or it is time. Negative descriptors are left out.
-bool WaitReadable(int termination_fd, int agent_fd, uint64_t now_ns, uint64_t until_ns) {
-  pollfd fds[2] = {{termination_fd, POLLIN, 0}, {agent_fd, POLLIN, 0}};
+Readable WaitReadable(int termination_fd, int reload_fd, int agent_fd, uint64_t now_ns,
+                      uint64_t until_ns) {
+  pollfd fds[3] = {{termination_fd, POLLIN, 0}, {reload_fd, POLLIN, 0}, {agent_fd, POLLIN, 0}};
   const uint64_t wait_ns = until_ns > now_ns ? until_ns - now_ns : 0;
   const timespec timeout = {static_cast<time_t>(wait_ns / kNsPerSecond),
                             static_cast<long>(wait_ns % kNsPerSecond)};
-  ppoll(fds, 2, until_ns == UINT64_MAX ? nullptr : &timeout, nullptr);
-  return fds[0].revents != 0;
+  ppoll(fds, 3, until_ns == UINT64_MAX ? nullptr : &timeout, nullptr);
+  return {fds[0].revents != 0, fds[1].revents != 0};
 }
 
 }  // namespace
@@ -59,7 +65,8 @@ Daemon::Daemon(Options options, Clock clock, Observer observer)
     : options_(std::move(options)),
       clock_(clock),
       observer_(std::move(observer)),
-      metrics_(std::make_shared<Metrics>(options_.version, &directory_, &stats_, clock_)),
+      metrics_(std::make_shared<Metrics>(options_.version, &directory_, &stats_, &host_counters_,
+                                         clock_)),
       link_(options_.agent_socket, options_.agent_backoff, options_.publisher.instance, this) {}
 
 Daemon::~Daemon() {
@@ -77,8 +84,7 @@ absl::Status Daemon::ServeOperator() {
   absl::StatusOr<Listener> listener =
       Listener::OpenUnix(absl::StrCat(options_.run_dir, "/admin.sock"), options_.socket_mode);
   if (!listener.ok()) return listener.status();
-  auto server = HostServer::Start({options_.vm.connections, options_.vm.grpc}, *std::move(listener),
-                                  &directory_, wire_.get(), clock_);
+  auto server = HostServer::Start(*std::move(listener), &directory_, wire_.get(), clock_);
   if (!server.ok()) return server.status();
   operator_server_ = *std::move(server);
   return absl::OkStatus();
@@ -96,13 +102,17 @@ absl::Status Daemon::ServeMetrics() {
   return absl::OkStatus();
 }
 
-void Daemon::Run(int termination_fd) {
-  bool ending = false;
-  while (!ending) {
+void Daemon::Run(int termination_fd, const Reload& reload) {
+  Readable readable;
+  while (!readable.termination) {
     link_.Step(clock_.now_ns());
-    ending = WaitReadable(termination_fd, link_.fd(), clock_.now_ns(), link_.deadline_ns());
+    readable =
+        WaitReadable(termination_fd, reload.fd, link_.fd(), clock_.now_ns(), link_.deadline_ns());
+    if (readable.reload) reload.on_readable();
   }
 }
+
+void Daemon::SetLimits(const VmServer::Options& vm) { servers_->SetLimits(vm); }
 
 std::string Daemon::SocketPath(uint64_t vm_id) const {
   return absl::StrCat(options_.run_dir, "/vm/", vm_id, ".sock");

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "common/clock.h"
 #include "server/agent_link/agent_link.h"
+#include "server/directory/host_counters.h"
 #include "server/directory/vm_directory.h"
 #include "server/metrics/metrics.h"
 #include "server/publisher/publisher.h"
@@ -48,8 +49,21 @@ class Daemon : private AgentListener {
   // Drains: health says NOT_SERVING, streams end with UNAVAILABLE, sockets are removed.
   ~Daemon() override;
 
+  // Told by the thread that runs the daemon when `fd` is readable; it reads it.
+  struct Reload {
+    int fd = -1;
+    std::function<void()> on_readable;
+  };
   // Serves until `termination_fd` is readable.
-  void Run(int termination_fd);
+  void Run(int termination_fd, const Reload& reload);
+
+  // For the thread that runs the daemon. Takes over the limits that can change while it
+  // serves; those of gRPC for VMs that come from now on.
+  void SetLimits(const VmServer::Options& vm);
+  // What a reload came to, for the metrics. Thread-safe.
+  void CountReload(bool applied) {
+    (applied ? host_counters_.reloads_applied : host_counters_.reloads_refused).fetch_add(1);
+  }
 
   const VmDirectory& directory() const { return directory_; }
 
@@ -70,6 +84,7 @@ class Daemon : private AgentListener {
   const Observer observer_;
   VmDirectory directory_;
   PublisherStats stats_;
+  HostCounters host_counters_;
   std::unique_ptr<Wire> wire_;
   std::unique_ptr<HintQueue> queue_;
   std::shared_ptr<Metrics> metrics_;

@@ -190,6 +190,14 @@ void AddPublisher(const PublisherStats& stats, Families* out) {
                      .Take());
 }
 
+void AddHostCounters(const HostCounters& host, Families* out) {
+  out->push_back(CounterFamily("lockhost_config_reloads_total",
+                               "Times the configuration was read again, by result.")
+                     .Add({{"result", "applied"}}, static_cast<double>(host.reloads_applied))
+                     .Add({{"result", "refused"}}, static_cast<double>(host.reloads_refused))
+                     .Take());
+}
+
 }  // namespace
 
 std::vector<prometheus::MetricFamily> Metrics::Collect() const {
@@ -204,6 +212,7 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   AddReports(records, &families);
   AddConnections(records, &families);
   AddPublisher(*publisher_, &families);
+  AddHostCounters(*host_, &families);
   return families;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "server/directory/host_counters.h"
 #include "server/directory/vm_directory.h"
 #include "server/publisher/publisher_stats.h"
 
@@ -19,10 +20,14 @@ namespace lockhost::server {
 // is in server/README.md. Thread-safe.
 class Metrics : public prometheus::Collectable {
  public:
-  // `directory` and `publisher` outlive the metrics.
+  // All that is pointed to outlives the metrics.
   Metrics(std::string version, const VmDirectory* directory, const PublisherStats* publisher,
-          Clock clock)
-      : version_(std::move(version)), directory_(directory), publisher_(publisher), clock_(clock) {}
+          const HostCounters* host, Clock clock)
+      : version_(std::move(version)),
+        directory_(directory),
+        publisher_(publisher),
+        host_(host),
+        clock_(clock) {}
 
   std::vector<prometheus::MetricFamily> Collect() const override;
 
@@ -30,6 +35,7 @@ class Metrics : public prometheus::Collectable {
   const std::string version_;
   const VmDirectory* const directory_;
   const PublisherStats* const publisher_;
+  const HostCounters* const host_;
   const Clock clock_;
 };
 

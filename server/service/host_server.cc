@@ -6,6 +6,24 @@
 #include "server/service/vm_view.h"
 
 namespace lockhost::server {
+namespace {
+
+// Operators are trusted; what remains keeps a script that runs wild from the guests' time.
+ConnectionLimits OperatorLimits() {
+  ConnectionLimits limits;
+  limits.connections = 64;
+  limits.accepts_per_second = 1'000;
+  limits.accept_burst = 1'000;
+  limits.bytes_per_second = 16 << 20;
+  limits.byte_burst = 16 << 20;
+  limits.frames_per_second = 100'000;
+  limits.frame_burst = 100'000;
+  limits.calls_per_second = 10'000;
+  limits.call_burst = 10'000;
+  return limits;
+}
+
+}  // namespace
 
 class HostServer::ListCall final : public CallTag {
  public:
@@ -124,11 +142,16 @@ class HostServer::WatchCall final : public CallTag {
   Over over_;
 };
 
-absl::StatusOr<std::unique_ptr<HostServer>> HostServer::Start(const Options& options,
-                                                              Listener listener,
+HostServer::HostServer(const VmDirectory* directory, Wire* wire, Clock clock)
+    : directory_(directory),
+      clock_(clock),
+      server_({.name = "admin socket", .connections = OperatorLimits(), .grpc = {}}, wire,
+              &connections_) {}
+
+absl::StatusOr<std::unique_ptr<HostServer>> HostServer::Start(Listener listener,
                                                               const VmDirectory* directory,
                                                               Wire* wire, Clock clock) {
-  std::unique_ptr<HostServer> server(new HostServer(options, directory, wire, clock));
+  std::unique_ptr<HostServer> server(new HostServer(directory, wire, clock));
   absl::Status started =
       server->server_.Start(&server->service_, v1::HostService::service_full_name(), [&server] {
         new ListCall(server.get());

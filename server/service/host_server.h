@@ -16,20 +16,12 @@ namespace lockhost::server {
 // HostService and health on the admin socket, for the operator.
 class HostServer {
  public:
-  struct Options {
-    ConnectionLimits connections;
-    GrpcLimits grpc;
-  };
-
   // Serves on `listener`. `directory` and `wire` outlive the server.
-  static absl::StatusOr<std::unique_ptr<HostServer>> Start(const Options& options,
-                                                           Listener listener,
+  static absl::StatusOr<std::unique_ptr<HostServer>> Start(Listener listener,
                                                            const VmDirectory* directory, Wire* wire,
                                                            Clock clock);
   ~HostServer();
 
-  // Thread-safe.
-  void SetLimits(const ConnectionLimits& connections) { server_.SetLimits(connections); }
   // Health answers NOT_SERVING, and WatchVm streams end at their next message.
   void StopServing();
 
@@ -38,10 +30,7 @@ class HostServer {
   class WatchCall;
   static constexpr uint32_t kMaxWatches = 64;
 
-  HostServer(const Options& options, const VmDirectory* directory, Wire* wire, Clock clock)
-      : directory_(directory),
-        clock_(clock),
-        server_({"admin socket", options.connections, options.grpc}, wire, &connections_) {}
+  HostServer(const VmDirectory* directory, Wire* wire, Clock clock);
 
   const VmDirectory* const directory_;
   const Clock clock_;

@@ -42,6 +42,13 @@ void VmServers::End(uint64_t vm_id) {
   wake_.notify_one();
 }
 
+void VmServers::SetLimits(const VmServer::Options& options) {
+  options_ = options;
+  for (auto& [vm_id, server] : servers_) {
+    server->SetLimits(options.max_streams, options.connections);
+  }
+}
+
 void VmServers::StopServing() {
   for (auto& [vm_id, server] : servers_) server->StopServing();
 }

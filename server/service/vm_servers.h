@@ -33,13 +33,15 @@ class VmServers {
   absl::Status Start(std::shared_ptr<VmRecord> record);
   // Ends a VM's server, soon. REQUIRES: Publisher::RemoveVm was called before.
   void End(uint64_t vm_id);
+  // For all that is there and that comes; gRPC's limits for what comes alone.
+  void SetLimits(const VmServer::Options& options);
   // Health answers NOT_SERVING everywhere.
   void StopServing();
 
  private:
   void EndThem();
 
-  const VmServer::Options options_;
+  VmServer::Options options_;
   Publisher* const publisher_;
   HintQueue* const queue_;
   Wire* const wire_;

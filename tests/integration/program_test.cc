@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "tests/integration/support/lockhostd_process.h"
+#include "tests/integration/support/raw_http2.h"
 #include "tests/integration/support/test_host.h"
 
 namespace lockhost {
@@ -30,11 +32,14 @@ class LockhostdTest : public testing::Test {
     lockhostd_.Start(std::move(arguments));
   }
 
+  void Configure(const std::string& text) { std::ofstream(config_) << text; }
+
   bool Exists(const std::string& file) const {
     return access((directory_.path() + "/run/" + file).c_str(), F_OK) == 0;
   }
 
   agent::TempDir directory_;
+  const std::string config_ = directory_.path() + "/lockhostd.conf";
   LockhostdProcess lockhostd_;
 };
 
@@ -92,6 +97,55 @@ TEST_F(LockhostdTest, BadFlagsAreNamedAndRefused) {
     Start({flag});
     EXPECT_EQ(lockhostd_.AwaitExit(), 2) << flag;
   }
+}
+
+TEST_F(LockhostdTest, AConfigurationThatIsBadAtTheStartIsAnError) {
+  Configure("max_streams: 1\nlease_ms: 5\n");
+  Start({"--config=" + config_});
+  EXPECT_EQ(lockhostd_.AwaitExit(), 2);
+  Start({"--config=" + directory_.path() + "/none"});
+  EXPECT_EQ(lockhostd_.AwaitExit(), 1);
+}
+
+TEST_F(LockhostdTest, FlagsOverrideTheConfiguration) {
+  Configure("socket_mode: '0666' metrics_address: ''");
+  Start({"--config=" + config_, "--socket-mode=0600"});
+  ASSERT_TRUE(Eventually([&] { return Exists("admin.sock"); }));
+  struct stat status {};
+  ASSERT_EQ(stat((directory_.path() + "/run/admin.sock").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+}
+
+TEST_F(LockhostdTest, SighupTakesOverGoodConfigurationsAndLeavesBadOnes) {
+  TestAgent agent(directory_.path() + "/agent.sock", 1);
+  agent.AddVm(7, 0);
+  const int port = FreePort();
+  Configure("connections: 1");
+  Start({"--config=" + config_, "--metrics-address=127.0.0.1:" + std::to_string(port)});
+  ASSERT_TRUE(Eventually([&] { return Exists("vm/7.sock"); }));
+  const auto metric = [&](const std::string& text) {
+    return HttpGet(port, "/metrics").find(text) != std::string::npos;
+  };
+  const auto two_can_connect = [&] {
+    RawConnection first(directory_.path() + "/run/vm/7.sock");
+    RawConnection second(directory_.path() + "/run/vm/7.sock");
+    if (!Eventually(
+            [&] { return metric("lockhost_connections{vm=\"7\"} 2") || second.Closed(); })) {
+      return false;
+    }
+    return !second.Closed();
+  };
+  EXPECT_FALSE(two_can_connect());
+  Configure("connections: many");
+  lockhostd_.Kill(SIGHUP);
+  EXPECT_TRUE(
+      Eventually([&] { return metric("lockhost_config_reloads_total{result=\"refused\"} 1"); }));
+  EXPECT_FALSE(two_can_connect());
+  Configure("connections: 2");
+  lockhostd_.Kill(SIGHUP);
+  EXPECT_TRUE(
+      Eventually([&] { return metric("lockhost_config_reloads_total{result=\"applied\"} 1"); }));
+  EXPECT_TRUE(two_can_connect());
 }
 
 TEST_F(LockhostdTest, AnAddressThatIsTakenIsAnError) {

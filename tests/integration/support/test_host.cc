@@ -51,7 +51,7 @@ TestServer::TestServer(const std::string& agent_socket, const std::string& run_d
                                       MonotonicClock(), {.info = ignore, .warning = ignore});
   EXPECT_TRUE(daemon.ok()) << daemon.status();
   daemon_ = *std::move(daemon);
-  thread_ = std::thread([this] { daemon_->Run(stop_.get()); });
+  thread_ = std::thread([this] { daemon_->Run(stop_.get(), {}); });
 }
 
 TestServer::~TestServer() {

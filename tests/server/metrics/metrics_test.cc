@@ -27,7 +27,8 @@ class MetricsTest : public testing::Test {
 
   VmDirectory directory_;
   PublisherStats stats_;
-  Metrics metrics_{"1.2.3", &directory_, &stats_, Clock{[] { return kNowNs; }}};
+  HostCounters host_;
+  Metrics metrics_{"1.2.3", &directory_, &stats_, &host_, Clock{[] { return kNowNs; }}};
 };
 
 // What Prometheus' own linter says; empty when it has nothing to say.
@@ -52,6 +53,7 @@ TEST_F(MetricsTest, AFreshServerAlreadyHasItsSeries) {
   EXPECT_THAT(text, HasSubstr("lockhost_source_up{source=\"bpf\"} 0"));
   EXPECT_THAT(text, HasSubstr("lockhost_vms 0"));
   EXPECT_THAT(text, HasSubstr("lockhost_hint_events_total 0"));
+  EXPECT_THAT(text, HasSubstr("lockhost_config_reloads_total{result=\"refused\"} 0"));
   EXPECT_THAT(text, HasSubstr("lockhost_hint_delivery_seconds_count 0"));
 }
 

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_SERVER_DIRECTORY_HOST_COUNTERS_H_
+#define LOCKHOST_SERVER_DIRECTORY_HOST_COUNTERS_H_
+
+#include <atomic>
+#include <cstdint>
+
+namespace lockhost::server {
+
+// What is counted for lockhostd as a whole. Thread-safe.
+struct HostCounters {
+  std::atomic<uint64_t> reloads_applied{0};
+  std::atomic<uint64_t> reloads_refused{0};
+};
+
+}  // namespace lockhost::server
+
+#endif  // LOCKHOST_SERVER_DIRECTORY_HOST_COUNTERS_H_
