@@ -55,6 +55,7 @@ ABSL_FLAG(Given<absl::Duration>, heartbeat, {}, "time between heartbeats");
 ABSL_FLAG(Given<absl::Duration>, poll_interval, {},
           "time between looks at the tables under demand, where there is no hint ring");
 ABSL_FLAG(Given<uint32_t>, max_streams, {}, "WatchHints, and ReportHolders, streams of one VM");
+ABSL_FLAG(Given<uint32_t>, vsock_port, {}, "AF_VSOCK port for the guests; 0: none");
 
 namespace lockhost::server {
 namespace {
@@ -76,6 +77,7 @@ void Override(Config* config) {
   take(FLAGS_lease, [config](const auto& v) { config->set_lease_ms(WholeMs(v)); });
   take(FLAGS_heartbeat, [config](const auto& v) { config->set_heartbeat_ms(WholeMs(v)); });
   take(FLAGS_poll_interval, [config](const auto& v) { config->set_poll_interval_ms(WholeMs(v)); });
+  take(FLAGS_vsock_port, [config](const auto& v) { config->set_vsock_port(v); });
   take(FLAGS_max_streams, [config](const auto& v) { config->set_max_streams(v); });
 }
 

@@ -47,6 +47,11 @@ absl::Status Check(const Config& config, const Place& place) {
   if (const auto mode = ParseMode(config.socket_mode()); !mode.ok()) {
     return Bad(place, "socket_mode", mode.status().message());
   }
+  for (const HybridVsock& hybrid : config.hybrid_vsock()) {
+    if (hybrid.vm().empty() || hybrid.path().empty()) {
+      return Bad(place, "hybrid_vsock", "needs vm and path");
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -81,7 +86,7 @@ absl::StatusOr<Config> ParseConfig(const std::string& text) {
   Config config;
   if (!parser.ParseFromString(text, &config)) return absl::InvalidArgumentError(error.text());
   const absl::Status sound = Check(config, [&places](const FieldDescriptor* field) {
-    const TextFormat::ParseLocation at = places.GetLocation(field, -1);
+    const TextFormat::ParseLocation at = places.GetLocation(field, field->is_repeated() ? 0 : -1);
     // A field that is not in the file is wrong only because of another one.
     return at.line < 0 ? "" : absl::StrCat(at.line + 1, ":", at.column + 1, ": ");
   });
@@ -108,12 +113,18 @@ std::vector<std::string> ChangedFields(const Config& from, const Config& to, Eff
   const auto* reflection = Config::GetReflection();
   for (int i = 0; i < descriptor->field_count(); ++i) {
     const FieldDescriptor* field = descriptor->field(i);
-    if (field->options().GetExtension(rule).effect() != effect) continue;
+    if (field->is_repeated() || field->options().GetExtension(rule).effect() != effect) continue;
     const bool same = field->cpp_type() == FieldDescriptor::CPPTYPE_UINT32
                           ? reflection->GetUInt32(from, field) == reflection->GetUInt32(to, field)
                           : reflection->GetString(from, field) == reflection->GetString(to, field);
     if (!same) names.push_back(field->name());
   }
+  const auto text = [](const Config& config) {
+    Config only;
+    *only.mutable_hybrid_vsock() = config.hybrid_vsock();
+    return only.SerializeAsString();
+  };
+  if (effect == EFFECT_RESTART && text(from) != text(to)) names.emplace_back("hybrid_vsock");
   return names;
 }
 

@@ -54,8 +54,10 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options, Clock clo
       Publisher::Start(daemon->options_.publisher, clock, daemon->queue_.get(), &daemon->stats_);
   if (!publisher.ok()) return publisher.status();
   daemon->publisher_ = *std::move(publisher);
-  daemon->servers_ = std::make_unique<VmServers>(daemon->options_.vm, daemon->publisher_.get(),
-                                                 daemon->queue_.get(), daemon->wire_.get(), clock);
+  if (absl::Status serving = daemon->ServeVsock(); !serving.ok()) return serving;
+  daemon->servers_ = std::make_unique<VmServers>(
+      daemon->options_.vm, daemon->options_.hybrid_sockets, daemon->publisher_.get(),
+      daemon->queue_.get(), daemon->wire_.get(), daemon->vsock_.get(), clock);
   if (absl::Status serving = daemon->ServeOperator(); !serving.ok()) return serving;
   if (absl::Status serving = daemon->ServeMetrics(); !serving.ok()) return serving;
   return daemon;
@@ -73,6 +75,7 @@ Daemon::~Daemon() {
   if (operator_server_ != nullptr) operator_server_->StopServing();
   if (servers_ != nullptr) servers_->StopServing();
   if (publisher_ != nullptr) publisher_->Drain(options_.drain_ns);
+  vsock_.reset();
   servers_.reset();
   operator_server_.reset();
   exposer_.reset();
@@ -87,6 +90,17 @@ absl::Status Daemon::ServeOperator() {
   auto server = HostServer::Start(*std::move(listener), &directory_, wire_.get(), clock_);
   if (!server.ok()) return server.status();
   operator_server_ = *std::move(server);
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::ServeVsock() {
+  if (!options_.listen_vsock) return absl::OkStatus();
+  absl::StatusOr<Listener> listener = options_.listen_vsock();
+  if (!listener.ok()) return listener.status();
+  auto door =
+      VsockDoor::Open(*std::move(listener), options_.peer_cid, wire_.get(), &host_counters_);
+  if (!door.ok()) return door.status();
+  vsock_ = *std::move(door);
   return absl::OkStatus();
 }
 
@@ -147,8 +161,9 @@ absl::Status Daemon::OnVm(const agent::VmMessage& message, int table_fd) {
   VmFacts facts = VmFacts::FromMessage(message);
   VmDirectory::Record record = directory_.Find(facts.vm_id);
   if (record != nullptr) {
-    record->Update(std::move(facts), *std::move(table));
+    record->Update(facts, *std::move(table));
     publisher_->PutVm(std::move(record));
+    ApplyFacts(facts);
     return absl::OkStatus();
   }
   record = std::make_shared<VmRecord>(facts, *std::move(table), SocketPath(facts.vm_id));
@@ -157,10 +172,18 @@ absl::Status Daemon::OnVm(const agent::VmMessage& message, int table_fd) {
     publisher_->RemoveVm(facts.vm_id);
     return served;
   }
+  ApplyFacts(facts);
   directory_.Put(std::move(record));
   observer_.info(absl::StrCat("VM ", facts.vm_id, " (pid ", facts.pid, " ", facts.vmm, " ",
                               facts.name, ") on ", SocketPath(facts.vm_id)));
   return absl::OkStatus();
+}
+
+void Daemon::ApplyFacts(const VmFacts& facts) {
+  const absl::Status applied = servers_->ApplyFacts(facts);
+  if (applied.ok()) return;
+  observer_.warning(absl::StrCat("VM ", facts.vm_id,
+                                 " is served, but not by hybrid vsock: ", applied.ToString()));
 }
 
 void Daemon::OnVmGone(uint64_t vm_id) {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -34,6 +35,10 @@ class Daemon : private AgentListener {
     Backoff::Limits agent_backoff;
     PublisherCore::Options publisher;
     VmServer::Options vm;
+    std::vector<VmServers::HybridSocket> hybrid_sockets;
+    // The listener that all guests share, and how its peers are known; null: none.
+    std::function<absl::StatusOr<Listener>()> listen_vsock;
+    PeerCid peer_cid = VsockPeerCid;
     uint64_t drain_ns = 2'000'000'000;
     uint64_t wire_look_ns = UINT64_MAX;  // see Wire::Start
   };
@@ -66,11 +71,14 @@ class Daemon : private AgentListener {
   }
 
   const VmDirectory& directory() const { return directory_; }
+  const HostCounters& host_counters() const { return host_counters_; }
 
  private:
   Daemon(Options options, Clock clock, Observer observer);
   absl::Status ServeOperator();
   absl::Status ServeMetrics();
+  absl::Status ServeVsock();
+  void ApplyFacts(const VmFacts& facts);
   std::string SocketPath(uint64_t vm_id) const;
 
   void OnAgentHere(const agent::SourceMessage& source, AgentOffer offer) override;
@@ -89,6 +97,7 @@ class Daemon : private AgentListener {
   std::unique_ptr<HintQueue> queue_;
   std::shared_ptr<Metrics> metrics_;
   std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<VsockDoor> vsock_;
   std::unique_ptr<VmServers> servers_;
   std::unique_ptr<HostServer> operator_server_;
   std::unique_ptr<prometheus::Exposer> exposer_;

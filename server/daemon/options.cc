@@ -54,6 +54,12 @@ Daemon::Options OptionsFrom(const Config& config) {
   options.vm.max_streams = config.max_streams();
   options.vm.connections = ConnectionLimitsFrom(config);
   options.vm.grpc = GrpcLimitsFrom(config);
+  for (const HybridVsock& hybrid : config.hybrid_vsock()) {
+    options.hybrid_sockets.push_back({hybrid.vm(), hybrid.path()});
+  }
+  if (const uint32_t port = config.vsock_port(); port != 0) {
+    options.listen_vsock = [port] { return Listener::OpenVsock(port); };
+  }
   return options;
 }
 

@@ -11,6 +11,9 @@ namespace lockhost::server {
 struct HostCounters {
   std::atomic<uint64_t> reloads_applied{0};
   std::atomic<uint64_t> reloads_refused{0};
+  // vsock connections whose peer is no VM that we know, or could be two.
+  std::atomic<uint64_t> vsock_unknown_cid{0};
+  std::atomic<uint64_t> vsock_claimed_twice{0};
 };
 
 }  // namespace lockhost::server

@@ -196,6 +196,12 @@ void AddHostCounters(const HostCounters& host, Families* out) {
                      .Add({{"result", "applied"}}, static_cast<double>(host.reloads_applied))
                      .Add({{"result", "refused"}}, static_cast<double>(host.reloads_refused))
                      .Take());
+  out->push_back(
+      CounterFamily("lockhost_vsock_refused_total",
+                    "vsock connections that belong to no VM for certain, by reason.")
+          .Add({{"reason", "unknown_cid"}}, static_cast<double>(host.vsock_unknown_cid))
+          .Add({{"reason", "claimed_twice"}}, static_cast<double>(host.vsock_claimed_twice))
+          .Take());
 }
 
 }  // namespace

@@ -54,9 +54,11 @@ absl::StatusOr<Listener> Listener::OpenUnix(const std::string& path, mode_t mode
     return absl::ErrnoToStatus(errno, absl::StrCat("bind ", path));
   }
   Listener listener(std::move(fd), path);
-  if (chmod(path.c_str(), mode) != 0) {
+  struct stat made;
+  if (chmod(path.c_str(), mode) != 0 || stat(path.c_str(), &made) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("set the mode of ", path));
   }
+  listener.inode_ = made.st_ino;
   // Only now can anybody connect, with the mode in place.
   if (listen(listener.fd(), kBacklog) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("listen on ", path));
@@ -100,7 +102,9 @@ absl::StatusOr<Listener> Listener::Adopt(UniqueFd fd) {
 }
 
 Listener::~Listener() {
-  if (fd_.valid() && !path_.empty()) unlink(path_.c_str());
+  if (!fd_.valid() || path_.empty()) return;
+  struct stat now;
+  if (stat(path_.c_str(), &now) == 0 && now.st_ino == inode_) unlink(path_.c_str());
 }
 
 UniqueFd Listener::Accept() {

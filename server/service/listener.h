@@ -26,7 +26,7 @@ class Listener {
   // listening unix stream socket.
   static absl::StatusOr<Listener> Adopt(UniqueFd fd);
 
-  // Removes the file that it made.
+  // Removes the file that it made, unless another one has taken its place.
   ~Listener();
   Listener(Listener&&) = default;
   Listener& operator=(Listener&&) = delete;
@@ -40,6 +40,7 @@ class Listener {
 
   UniqueFd fd_;
   std::string path_;  // empty: none to remove
+  ino_t inode_ = 0;   // of the file
 };
 
 }  // namespace lockhost::server

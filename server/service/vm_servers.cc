@@ -3,14 +3,19 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace lockhost::server {
 
-VmServers::VmServers(VmServer::Options options, Publisher* publisher, HintQueue* queue, Wire* wire,
+VmServers::VmServers(VmServer::Options options, std::vector<HybridSocket> hybrid_sockets,
+                     Publisher* publisher, HintQueue* queue, Wire* wire, VsockDoor* vsock,
                      Clock clock)
     : options_(options),
+      hybrid_sockets_(std::move(hybrid_sockets)),
       publisher_(publisher),
       queue_(queue),
       wire_(wire),
+      vsock_(vsock),
       clock_(clock),
       ender_([this] { EndThem(); }) {}
 
@@ -32,7 +37,35 @@ absl::Status VmServers::Start(std::shared_ptr<VmRecord> record) {
   return absl::OkStatus();
 }
 
+absl::Status VmServers::ApplyFacts(const VmFacts& facts) {
+  const auto found = servers_.find(facts.vm_id);
+  if (found == servers_.end()) return absl::OkStatus();
+  if (vsock_ != nullptr) vsock_->Put(facts.vm_id, facts.vsock_cid, found->second.get());
+  absl::Status result;
+  for (const HybridSocket& socket : hybrid_sockets_) {
+    if (socket.vm != facts.name && socket.vm != facts.uuid) continue;
+    result.Update(OpenHybrid(socket, facts.vm_id));
+  }
+  return result;
+}
+
+absl::Status VmServers::OpenHybrid(const HybridSocket& socket, uint64_t vm_id) {
+  const auto [owner, is_new] = hybrid_owners_.emplace(socket.path, vm_id);
+  if (owner->second != vm_id) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(socket.path, ": VM ", owner->second, " of the same name has it"));
+  }
+  if (!is_new) return absl::OkStatus();
+  absl::StatusOr<Listener> listener = Listener::OpenUnix(socket.path, options_.socket_mode);
+  absl::Status opened = listener.status();
+  if (opened.ok()) opened = servers_.at(vm_id)->Listen(*std::move(listener));
+  if (!opened.ok()) hybrid_owners_.erase(owner);
+  return opened;
+}
+
 void VmServers::End(uint64_t vm_id) {
+  if (vsock_ != nullptr) vsock_->Remove(vm_id);
+  std::erase_if(hybrid_owners_, [vm_id](const auto& owner) { return owner.second == vm_id; });
   auto found = servers_.extract(vm_id);
   if (found.empty()) return;
   {

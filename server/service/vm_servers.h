@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "server/service/vm_server.h"
+#include "server/service/vsock_door.h"
 
 namespace lockhost::server {
 
@@ -22,15 +23,25 @@ namespace lockhost::server {
 // Not thread-safe: the main thread's.
 class VmServers {
  public:
-  // `publisher`, `queue` and `wire` outlive this.
-  VmServers(VmServer::Options options, Publisher* publisher, HintQueue* queue, Wire* wire,
-            Clock clock);
+  // A VM's socket besides its own: hybrid vsock's `<uds>_<port>`, where Firecracker and Cloud
+  // Hypervisor connect for their guest.
+  struct HybridSocket {
+    std::string vm;    // the VMM's name for it, or its UUID
+    std::string path;  // with the port
+  };
+
+  // `publisher`, `queue`, `wire` and `vsock`, which may be null, outlive this.
+  VmServers(VmServer::Options options, std::vector<HybridSocket> hybrid_sockets,
+            Publisher* publisher, HintQueue* queue, Wire* wire, VsockDoor* vsock, Clock clock);
   // Ends all of them, and waits until that is done.
   ~VmServers();
   VmServers(const VmServers&) = delete;
   VmServers& operator=(const VmServers&) = delete;
 
   absl::Status Start(std::shared_ptr<VmRecord> record);
+  // Opens what the facts of a VM that is served now say: its CID, its hybrid sockets. OK for
+  // those that are open. ALREADY_EXISTS: another VM of that name has the socket.
+  absl::Status ApplyFacts(const VmFacts& facts);
   // Ends a VM's server, soon. REQUIRES: Publisher::RemoveVm was called before.
   void End(uint64_t vm_id);
   // For all that is there and that comes; gRPC's limits for what comes alone.
@@ -41,12 +52,17 @@ class VmServers {
  private:
   void EndThem();
 
+  absl::Status OpenHybrid(const HybridSocket& socket, uint64_t vm_id);
+
   VmServer::Options options_;
+  const std::vector<HybridSocket> hybrid_sockets_;
   Publisher* const publisher_;
   HintQueue* const queue_;
   Wire* const wire_;
+  VsockDoor* const vsock_;
   const Clock clock_;
   std::map<uint64_t, std::unique_ptr<VmServer>> servers_;
+  std::map<std::string, uint64_t> hybrid_owners_;  // VM of each hybrid socket that is open
 
   std::mutex mutex_;
   std::condition_variable wake_;

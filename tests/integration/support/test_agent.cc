@@ -55,9 +55,10 @@ void TestAgent::Do(std::function<void()> work) {
   done.get_future().wait();
 }
 
-void TestAgent::AddVm(uint64_t vm_id, uint32_t vm_index) {
+void TestAgent::AddVm(uint64_t vm_id, uint32_t vm_index, uint32_t vsock_cid,
+                      const std::string& name) {
   Do([&] {
-    vms_[vm_id] = {vm_index, *agent::MemfdTable::Create(next_generation_++)};
+    vms_[vm_id] = {vm_index, vsock_cid, name, *agent::MemfdTable::Create(next_generation_++)};
     channel_->AnnounceVm(Announcement(vm_id));
   });
 }
@@ -127,6 +128,8 @@ agent::VmAnnouncement TestAgent::Announcement(uint64_t vm_id) {
   auto message = agent::MakeMessage<agent::VmMessage>(agent::MessageType::kVm);
   message.vm_id = vm_id;
   message.vm_index = vm.vm_index;
+  message.vsock_cid = vm.vsock_cid;
+  agent::SetFieldText(message.name, vm.name);
   message.pid = getpid();
   message.slot_count = LOCKHOST_MAX_SLOTS;
   message.source = agent::SourceKind::kProcfs;

@@ -28,7 +28,8 @@ class TestAgent : private agent::ChannelHandler {
   TestAgent(std::string socket, uint64_t generation);
   ~TestAgent() override;
 
-  void AddVm(uint64_t vm_id, uint32_t vm_index);
+  void AddVm(uint64_t vm_id, uint32_t vm_index, uint32_t vsock_cid = 0,
+             const std::string& name = "");
   void RemoveVm(uint64_t vm_id);
   // The VM's table is another one from now on.
   void ReplaceTable(uint64_t vm_id);
@@ -41,6 +42,8 @@ class TestAgent : private agent::ChannelHandler {
  private:
   struct Vm {
     uint32_t vm_index;
+    uint32_t vsock_cid;
+    std::string name;
     std::unique_ptr<agent::MemfdTable> table;
   };
 

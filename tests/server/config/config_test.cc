@@ -57,6 +57,7 @@ TEST(ConfigTest, AnErrorNamesLineAndField) {
   EXPECT_EQ(ErrorOf("lease_ms: 1000"), "heartbeat_ms: must be at most half of lease_ms");
   EXPECT_THAT(ErrorOf("socket_mode: 'rw'"), StartsWith("1:1: socket_mode: must be octal"));
   EXPECT_THAT(ErrorOf("socket_mode: '01777'"), HasSubstr("socket_mode"));
+  EXPECT_EQ(ErrorOf("\nhybrid_vsock { vm: 'a' }"), "2:1: hybrid_vsock: needs vm and path");
   EXPECT_THAT(ErrorOf("connections: -1"), StartsWith("1:"));
   EXPECT_THAT(ErrorOf("connections: 1 connections: 2"), HasSubstr("connections"));
   EXPECT_THAT(ErrorOf("connections"), StartsWith("1:"));
@@ -86,6 +87,8 @@ TEST(ConfigTest, ChangesAreToldApartByWhenTheyTakeEffect) {
   EXPECT_THAT(ChangedFields(from, to, EFFECT_NOW), ElementsAre("silence_ms"));
   EXPECT_THAT(ChangedFields(from, to, EFFECT_NEW_VMS), ElementsAre("idle_ms"));
   EXPECT_THAT(ChangedFields(from, to, EFFECT_RESTART), ElementsAre("run_dir"));
+  to.add_hybrid_vsock()->set_vm("a");
+  EXPECT_THAT(ChangedFields(from, to, EFFECT_RESTART), ElementsAre("run_dir", "hybrid_vsock"));
 }
 
 std::string DefaultOf(const google::protobuf::FieldDescriptor* field) {

@@ -53,6 +53,7 @@ TEST_F(MetricsTest, AFreshServerAlreadyHasItsSeries) {
   EXPECT_THAT(text, HasSubstr("lockhost_source_up{source=\"bpf\"} 0"));
   EXPECT_THAT(text, HasSubstr("lockhost_vms 0"));
   EXPECT_THAT(text, HasSubstr("lockhost_hint_events_total 0"));
+  EXPECT_THAT(text, HasSubstr("lockhost_vsock_refused_total{reason=\"claimed_twice\"} 0"));
   EXPECT_THAT(text, HasSubstr("lockhost_config_reloads_total{result=\"refused\"} 0"));
   EXPECT_THAT(text, HasSubstr("lockhost_hint_delivery_seconds_count 0"));
 }

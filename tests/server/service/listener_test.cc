@@ -56,6 +56,15 @@ TEST_F(ListenerTest, RemovesItsFile) {
   EXPECT_NE(access(path_.c_str(), F_OK), 0);
 }
 
+TEST_F(ListenerTest, LeavesTheFileOfTheOneThatTookItsPlace) {
+  auto first = Listener::OpenUnix(path_, 0600);
+  ASSERT_TRUE(first.ok());
+  const auto second = Listener::OpenUnix(path_, 0600);
+  ASSERT_TRUE(second.ok());
+  first = absl::CancelledError();
+  EXPECT_TRUE(ConnectTo(path_).valid());
+}
+
 TEST_F(ListenerTest, SaysWhatIsWrong) {
   EXPECT_TRUE(
       absl::IsInvalidArgument(Listener::OpenUnix("/tmp/" + std::string(200, 'x'), 0600).status()));
