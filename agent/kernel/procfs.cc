@@ -93,6 +93,18 @@ bool Procfs::HoldsVcpus(pid_t pid) const {
   return false;
 }
 
+std::vector<ProcFd> Procfs::Descriptors(pid_t pid) const {
+  const std::string directory = absl::StrCat(pid, "/fd");
+  std::vector<ProcFd> descriptors;
+  for (const pid_t number : Numbers(directory)) {
+    char target[64];
+    const ssize_t size = readlinkat(root_.get(), absl::StrCat(directory, "/", number).c_str(),
+                                    target, sizeof(target));
+    if (size > 0) descriptors.push_back({number, {target, static_cast<size_t>(size)}});
+  }
+  return descriptors;
+}
+
 UniqueFd Procfs::OpenThreadFile(pid_t pid, pid_t tid, const char* name) const {
   return UniqueFd(openat(root_.get(), absl::StrCat(pid, "/task/", tid, "/", name).c_str(),
                          O_RDONLY | O_CLOEXEC));

@@ -15,6 +15,12 @@
 
 namespace lockhost::agent {
 
+// An open file of a process: its number there, and what /proc/PID/fd says that it is.
+struct ProcFd {
+  int number = -1;
+  std::string target;
+};
+
 // Thin reads of a proc file system, anchored at its root directory, so that a captured
 // tree can stand in for /proc. What has gone meanwhile is nullopt or empty, never an
 // error: processes end when they like.
@@ -38,6 +44,9 @@ class Procfs {
   // The process holds descriptors of KVM vCPUs. False also where that cannot be seen
   // (another user's process).
   bool HoldsVcpus(pid_t pid) const;
+
+  // Open files of a process, targets cut to 64 bytes; empty also where they cannot be seen.
+  std::vector<ProcFd> Descriptors(pid_t pid) const;
 
   // Opened for many reads: an open file of a thread that has ended never speaks of
   // another one that got its tid.

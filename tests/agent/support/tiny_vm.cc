@@ -160,4 +160,10 @@ uint64_t TinyVm::GuestStealNs(int vcpu) const {
   return std::atomic_ref(*record).load();  // its first field
 }
 
+absl::StatusOr<UniqueFd> TinyVm::OpenStats(int vcpu) const {
+  UniqueFd stats(ioctl(vcpus_[static_cast<size_t>(vcpu)].fd.get(), KVM_GET_STATS_FD, 0));
+  if (!stats.valid()) return Errno("KVM_GET_STATS_FD");
+  return stats;
+}
+
 }  // namespace lockhost::agent

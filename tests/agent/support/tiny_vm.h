@@ -49,6 +49,9 @@ class TinyVm {
   void Do(int thread, std::function<void()> job);
   pid_t tid(int thread) const { return threads_[static_cast<size_t>(thread)]->tid; }
 
+  // A file of KVM's statistics of that vCPU, as a VMM may keep it open.
+  absl::StatusOr<UniqueFd> OpenStats(int vcpu) const;
+
   // Takes the vCPU out of guest code; its thread sleeps in the VMM until Unpark().
   void Park(int vcpu);
   void Unpark(int vcpu);
