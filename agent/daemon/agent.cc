@@ -156,6 +156,7 @@ void Agent::End(uint64_t vm_id, const char* why) {
   spdlog::info("VM {} has gone: {}", vm_id, why);
   loop_->Forget(vm->pidfd.get());
   chosen_.source->RemoveVm(vm->record);
+  kvm_stats_.Forget(vm_id);
   auto gone = MakeMessage<VmGoneMessage>(MessageType::kVmGone);
   gone.vm_id = vm_id;
   gone.vm_index = vm->record.vm_index;
@@ -183,7 +184,7 @@ void Agent::CheckCounts() {
 void Agent::LogTrouble() {
   const uint64_t now = clock_.now_ns();
   if (now - trouble_logged_at_ns_ < kLogTroubleEveryNs) return;
-  const std::vector<SourceCounter> counters = chosen_.source->Counters();
+  const std::vector<SourceCounter> counters = AllCounters();
   trouble_.resize(counters.size());
   for (size_t i = 0; i < counters.size(); ++i) {
     if (counters[i].is_trouble && counters[i].value > trouble_[i]) {

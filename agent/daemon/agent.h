@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "agent/channel/channel_server.h"
+#include "agent/daemon/kvm_stats_collector.h"
 #include "agent/daemon/load_collector.h"
 #include "agent/kernel/procfs.h"
 #include "agent/loop/event_loop.h"
@@ -74,6 +75,7 @@ class Agent : public ChannelHandler {
   void LookAtLoad();
   void AdviseModes();
   void WriteHostPage();
+  std::vector<SourceCounter> AllCounters();
   void LogTrouble();
 
   // A VM that is to be followed from now on, or one that an earlier agent followed.
@@ -98,6 +100,7 @@ class Agent : public ChannelHandler {
   std::unique_ptr<Timer> change_timer_;
   std::set<uint64_t> changed_;  // by vm_id
   std::unique_ptr<LoadCollector> load_collector_;
+  KvmStatsCollector kvm_stats_{&procfs_};
   std::unique_ptr<HostPageWriter> host_page_;
   Overcommit overcommit_;
   uint64_t load_looked_at_ns_ = 0;

@@ -5,12 +5,15 @@
 
 #include <algorithm>
 #include <string_view>
+#include <tuple>
 
 #include "agent/channel/packet.h"
 #include "agent/daemon/agent.h"
 
 namespace lockhost::agent {
 namespace {
+
+static_assert(std::tuple_size_v<KvmStatValues> <= kMaxKvmStats);
 
 uint32_t OnlineCpus() { return static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_ONLN)); }
 
@@ -24,7 +27,23 @@ void Agent::LookAtLoad() {
   const std::vector<VmLoad> loads = load_collector_->Collect(now, registry_);
   overcommit_.Observe(now, {OnlineCpus(), procfs_.RunnableThreads().value_or(0)}, loads);
   AdviseModes();
+  kvm_stats_.Collect(now, registry_);
   WriteHostPage();
+}
+
+std::vector<SourceCounter> Agent::AllCounters() {
+  std::vector<SourceCounter> all = chosen_.source->Counters();
+  const KvmStatsCounts& kvm = kvm_stats_.counts();
+  all.push_back({"KVM statistics files taken", kvm.taken, false, "kvm_stats_taken"});
+  all.push_back({"KVM statistics files refused", kvm.refused, true, "kvm_stats_refused"});
+  all.push_back({"KVM statistics files malformed", kvm.malformed, true, "kvm_stats_malformed"});
+  const ChannelCounters& channel = channel_->counters();
+  all.push_back({"connections accepted", channel.accepted, false, "channel_accepted"});
+  all.push_back({"connections turned away", channel.turned_away, false, "channel_turned_away"});
+  all.push_back({"malformed records", channel.malformed, false, "channel_malformed"});
+  all.push_back({"requests refused", channel.refused, false, "channel_refused"});
+  all.push_back({"peers that did not read", channel.too_slow, false, "channel_too_slow"});
+  return all;
 }
 
 void Agent::AdviseModes() {
@@ -36,7 +55,7 @@ void Agent::AdviseModes() {
 
 void Agent::WriteHostPage() {
   HostFigures figures = overcommit_.host();
-  for (const SourceCounter& counter : chosen_.source->Counters()) {
+  for (const SourceCounter& counter : AllCounters()) {
     if (counter.id.empty() || figures.counter_count == kMaxHostCounters) continue;
     HostFigures::Counter& place = figures.counters[figures.counter_count++];
     SetFieldText(place.id, counter.id);
@@ -50,6 +69,8 @@ void Agent::WriteHostPage() {
     place.mode = load.mode;
     place.live_vcpus = vm.counts.live;
     place.kvm_stats.fill(kNotKnown);
+    const KvmStatValues kvm = kvm_stats_.Of(vm_id);
+    for (size_t i = 0; i < kvm.size(); ++i) place.kvm_stats[i] = kvm[i].value_or(kNotKnown);
   }
   host_page_->Write(figures);
 }

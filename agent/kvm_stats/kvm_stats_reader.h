@@ -13,23 +13,10 @@
 #include "absl/status/statusor.h"
 #include "agent/kernel/procfs.h"
 #include "agent/registry/vm.h"
+#include "agent/table/kvm_stat_names.h"
 #include "common/unique_fd.h"
 
 namespace lockhost::agent {
-
-// KVM's own names, in KVM's own units: events, or nanoseconds (`_ns`).
-inline constexpr std::array<std::string_view, 12> kKvmStatNames = {"preemption_reported",
-                                                                   "preemption_other",
-                                                                   "directed_yield_attempted",
-                                                                   "directed_yield_successful",
-                                                                   "halt_successful_poll",
-                                                                   "halt_attempted_poll",
-                                                                   "halt_wakeup",
-                                                                   "halt_poll_success_ns",
-                                                                   "halt_poll_fail_ns",
-                                                                   "halt_wait_ns",
-                                                                   "exits",
-                                                                   "signal_exits"};
 
 // In the order of kKvmStatNames. nullopt: this kernel does not give it, or not in that unit.
 using KvmStatValues = std::array<std::optional<uint64_t>, kKvmStatNames.size()>;

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "agent/channel/protocol.h"
+#include "agent/table/kvm_stat_names.h"
 #include "agent/table/sealed_memory.h"
 #include "client/page/hint_page.h"
 
@@ -31,8 +32,8 @@ struct LoadFigures {
   bool operator==(const LoadFigures&) const = default;
 };
 
-// What KVM counts of a VM's vCPUs, summed up (agent/kvm_stats); kNotKnown where it does not
-// say.
+// What KVM counts of a VM's vCPUs, summed up, in the order of kKvmStatNames; kNotKnown where
+// it does not say.
 inline constexpr uint32_t kMaxKvmStats = 16;
 inline constexpr uint64_t kNotKnown = UINT64_MAX;
 

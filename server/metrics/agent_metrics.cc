@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "agent/channel/packet.h"
@@ -122,6 +123,31 @@ void AddVmLoads(const agent::HostFigures& figures, Families* out) {
   for (Family* family : {&runnable, &steal, &mode}) out->push_back(family->Take());
 }
 
+// A count, or a time in nanoseconds that is exported in seconds.
+void AddKvmStats(const agent::HostFigures& figures, Families* out) {
+  Family events = CounterFamily("lockhost_kvm_events_total", "What KVM counts of a VM's vCPUs.");
+  Family times =
+      CounterFamily("lockhost_kvm_halt_seconds_total",
+                    "Time that halted vCPUs were polled for or slept, as KVM counts it.");
+  for (const agent::VmFigures& vm : figures.vms) {
+    if (vm.vm_id == 0) continue;
+    const std::string id = absl::StrCat(vm.vm_id);
+    for (size_t i = 0; i < agent::kKvmStatNames.size(); ++i) {
+      if (vm.kvm_stats[i] == agent::kNotKnown) continue;
+      const auto value = static_cast<double>(vm.kvm_stats[i]);
+      std::string_view name = agent::kKvmStatNames[i];
+      if (name.ends_with("_ns")) {
+        name.remove_suffix(3);
+        times.Add({{"vm", id}, {"kind", std::string(name)}}, value * kSecondsPerNs);
+      } else {
+        events.Add({{"vm", id}, {"event", std::string(name)}}, value);
+      }
+    }
+  }
+  out->push_back(events.Take());
+  out->push_back(times.Take());
+}
+
 void AddCounters(const agent::HostFigures& figures, Families* out) {
   Family counters = CounterFamily("lockhost_agent_events_total",
                                   "What the agent and its source count (agent/README.md).");
@@ -171,6 +197,7 @@ void AddHostPage(const agent::HostPageReader* page, Families* out) {
   if (figures == nullptr || figures->updated_at_ns == 0) return;
   AddHostLoad(*figures, out);
   AddVmLoads(*figures, out);
+  AddKvmStats(*figures, out);
   AddCounters(*figures, out);
 }
 

@@ -11,6 +11,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "tests/agent/support/tiny_vm.h"
 
@@ -28,7 +30,11 @@ int main(int argc, char** argv) {
   }
   (*vm)->RunAnywhere();
   (*vm)->TickEvery(std::chrono::microseconds(std::atoi(argv[3])));
-  for (int vcpu = 0; vcpu < vcpus; ++vcpu) (*vm)->StartThread(vcpu);
+  std::vector<lockhost::UniqueFd> stats;  // as QEMU keeps them, from 8.1 on
+  for (int vcpu = 0; vcpu < vcpus; ++vcpu) {
+    if (auto file = (*vm)->OpenStats(vcpu); file.ok()) stats.push_back(*std::move(file));
+    (*vm)->StartThread(vcpu);
+  }
   std::puts("ready");
   std::fflush(stdout);
   for (;;) pause();

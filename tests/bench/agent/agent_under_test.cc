@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/bench/agent/agent_under_test.h"
 
+#include <sys/mman.h>
+
+#include <atomic>
+#include <cerrno>
 #include <utility>
 #include <variant>
 
-#include "absl/strings/str_cat.h"
+#include "agent/kernel/procfs.h"
 #include "tests/agent/support/eventually.h"
 
 namespace lockhost::bench {
@@ -25,6 +29,7 @@ absl::StatusOr<std::unique_ptr<AgentUnderTest>> AgentUnderTest::Start(const std:
   auto first = test->client_->Await(agent::kPatience);
   if (!first.ok()) return first.status();
   auto& event = std::get<agent::SourceEvent>(*first);
+  test->interest_ = std::move(event.interest);
   if (event.stats.valid()) {
     auto stats = agent::StatsReader::Attach(event.stats.get());
     if (!stats.ok()) return stats.status();
@@ -33,13 +38,38 @@ absl::StatusOr<std::unique_ptr<AgentUnderTest>> AgentUnderTest::Start(const std:
   return test;
 }
 
+absl::Status AgentUnderTest::Demand(uint64_t vm_id) {
+  const auto vm = vms_.find(vm_id);
+  if (vm == vms_.end()) return absl::NotFoundError("no such VM");
+  constexpr size_t kBytes = sizeof(agent::InterestEntry) * agent::kMaxVms;
+  void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, interest_.get(), 0);
+  if (memory == MAP_FAILED) return absl::ErrnoToStatus(errno, "map the interest table");
+  auto& entry = static_cast<agent::InterestEntry*>(memory)[vm->second.vm_index];
+  std::atomic_ref(entry.vm_id).store(vm_id);
+  std::atomic_ref(entry.demand_until_ns).store(UINT64_MAX);
+  munmap(memory, kBytes);
+  return absl::OkStatus();
+}
+
+uint64_t RunNs(pid_t pid) {
+  const auto procfs = agent::Procfs::Open();
+  uint64_t sum = 0;
+  for (const pid_t tid : procfs->Threads(pid)) {
+    const UniqueFd file = procfs->OpenThreadFile(pid, tid, "schedstat");
+    const auto schedstat = agent::ParseSchedstat(agent::ReadAgain(file));
+    if (schedstat) sum += schedstat->run_ns;
+  }
+  return sum;
+}
+
 void AgentUnderTest::Listen() {
   for (auto event = client_->Receive(); event.ok() && event->has_value();
        event = client_->Receive()) {
     if (auto* vm = std::get_if<agent::VmEvent>(&**event)) {
       auto table = agent::TableReader::Attach(vm->table.get());
       if (!table.ok()) continue;
-      vms_[vm->message.vm_id] = {vm->message.vm_id, vm->message.pid, *std::move(table)};
+      vms_[vm->message.vm_id] = {vm->message.vm_id, vm->message.vm_index, vm->message.pid,
+                                 *std::move(table)};
     } else if (auto* gone = std::get_if<agent::VmGoneEvent>(&**event)) {
       vms_.erase(gone->message.vm_id);
     }

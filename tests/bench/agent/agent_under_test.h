@@ -23,11 +23,14 @@ class AgentUnderTest {
   static absl::StatusOr<std::unique_ptr<AgentUnderTest>> Start(const std::string& source);
 
   pid_t pid() const { return process_->pid(); }
+  // Shows demand for that VM, as lockhostd would, until this object's end.
+  absl::Status Demand(uint64_t vm_id);
   // Null where the source keeps no books.
   const agent::StatsReader* stats() const { return stats_.get(); }
 
   struct Vm {
     uint64_t vm_id;
+    uint32_t vm_index;
     pid_t pid;
     std::unique_ptr<agent::TableReader> table;
   };
@@ -44,8 +47,12 @@ class AgentUnderTest {
   std::unique_ptr<agent::AgentProcess> process_;
   std::unique_ptr<agent::AgentClient> client_;
   std::unique_ptr<agent::StatsReader> stats_;
+  UniqueFd interest_;
   std::map<uint64_t, Vm> vms_;
 };
+
+// Run time of all threads of a process.
+uint64_t RunNs(pid_t pid);
 
 }  // namespace lockhost::bench
 

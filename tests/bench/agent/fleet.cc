@@ -33,18 +33,6 @@ uint64_t SumOfLines(const std::string& path, const std::string& key) {
   return sum;
 }
 
-// Run time of all threads of a process, and its resident memory.
-uint64_t RunNs(pid_t pid) {
-  const auto procfs = agent::Procfs::Open();
-  uint64_t sum = 0;
-  for (const pid_t tid : procfs->Threads(pid)) {
-    const UniqueFd file = procfs->OpenThreadFile(pid, tid, "schedstat");
-    const auto schedstat = agent::ParseSchedstat(agent::ReadAgain(file));
-    if (schedstat) sum += schedstat->run_ns;
-  }
-  return sum;
-}
-
 class Fleet {
  public:
   absl::Status Start(const FleetPlan& plan) {

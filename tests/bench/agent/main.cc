@@ -15,6 +15,7 @@
 #include "tests/agent/support/cpus.h"
 #include "tests/bench/agent/discovery.h"
 #include "tests/bench/agent/fleet.h"
+#include "tests/bench/agent/source_agreement.h"
 #include "tests/bench/agent/steal_error.h"
 #include "tests/bench/agent/switch_cost.h"
 
@@ -111,6 +112,31 @@ void AddSteal(Json& json) {
   std::printf("%-34s %.3f%%\n", "steal against the guest's record", *error * 100);
 }
 
+void AddAgreement(Json& json) {
+  json["source_agreement"] = Json::object();
+  const auto length = std::chrono::seconds(absl::GetFlag(FLAGS_seconds));
+  for (const char* source : {"perf", "procfs"}) {
+    json["source_agreement"][source] = nullptr;
+    const auto figures = MeasureAgreement(source, length);
+    if (!figures.ok()) {
+      NotMeasured(source, figures.status());
+      continue;
+    }
+    json["source_agreement"][source] = figures->agreement;
+    json["source_comparison"][source] = {{"agreement", figures->agreement},
+                                         {"false_running", figures->false_running},
+                                         {"false_preempted", figures->false_preempted},
+                                         {"delay_us_p50", Quantile(figures->delay_us, 0.5)},
+                                         {"delay_us_p99", Quantile(figures->delay_us, 0.99)},
+                                         {"cpu_percent", figures->cpu_percent}};
+    std::printf("%-34s agrees %.3f; false RUNNING %.3f, PREEMPTED %.3f\n", source,
+                figures->agreement, figures->false_running, figures->false_preempted);
+    std::printf("%-34s delay p50 %.0f us, p99 %.0f us; %.2f%% of a CPU\n", "",
+                Quantile(figures->delay_us, 0.5), Quantile(figures->delay_us, 0.99),
+                figures->cpu_percent);
+  }
+}
+
 int Run() {
   utsname system{};
   uname(&system);
@@ -119,6 +145,7 @@ int Run() {
   Json json = {{"cpus", cpus}, {"kernel", system.release}};
   AddSwitchCost(json);
   AddSteal(json);
+  AddAgreement(json);
   AddDiscovery(json);
   AddFleet(json);
   const std::string path = absl::GetFlag(FLAGS_json);

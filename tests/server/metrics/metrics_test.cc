@@ -120,6 +120,9 @@ struct AgentMemory {
     figures.vms[3].vm_id = 7;
     figures.vms[3].load.steal_ratio = {0.25, 0.5};
     figures.vms[3].mode = LOCKHOST_MODE_OVERCOMMITTED;
+    figures.vms[3].kvm_stats.fill(agent::kNotKnown);
+    figures.vms[3].kvm_stats[0] = 11;             // preemption_reported
+    figures.vms[3].kvm_stats[9] = 2'500'000'000;  // halt_wait_ns
   }
   SourceState Source() const {
     return {true, agent::SourceKind::kBpf, "", *agent::StatsReader::Attach(books->fd()),
@@ -158,6 +161,10 @@ TEST_F(MetricsTest, TellsWhatTheHostPageSays) {
   EXPECT_THAT(text, HasSubstr("lockhost_host_overcommit_ratio{window=\"10s\"} 2.5"));
   EXPECT_THAT(text, HasSubstr("lockhost_steal_ratio{vm=\"7\",window=\"1s\"} 0.25"));
   EXPECT_THAT(text, HasSubstr("lockhost_mode{vm=\"7\",mode=\"overcommitted\"} 1"));
+  EXPECT_THAT(text,
+              HasSubstr("lockhost_kvm_events_total{vm=\"7\",event=\"preemption_reported\"} 11"));
+  EXPECT_THAT(text, HasSubstr("lockhost_kvm_halt_seconds_total{vm=\"7\",kind=\"halt_wait\"} 2.5"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("preemption_other"))) << "not known is not 0";
   EXPECT_THAT(text, HasSubstr("lockhost_agent_events_total{event=\"hint_events_lost\"} 4"));
 }
 
