@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/kernel/procfs.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <limits>
-#include <memory>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/kernel/tree.h"
 
 namespace lockhost::agent {
 namespace {
@@ -26,29 +26,13 @@ absl::StatusOr<Procfs> Procfs::Open(const std::string& root) {
 }
 
 std::string Procfs::Read(const std::string& path, size_t limit) const {
-  const UniqueFd file(openat(root_.get(), path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::string text;
-  char buffer[4096];
-  while (file.valid() && text.size() < limit) {
-    const ssize_t size = read(file.get(), buffer, sizeof(buffer));
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) break;
-    text.append(buffer, static_cast<size_t>(size));
-  }
-  return text;
+  return ReadFileAt(root_, path, limit);
 }
 
 std::vector<pid_t> Procfs::Numbers(const std::string& path) const {
   std::vector<pid_t> numbers;
-  const int fd = openat(root_.get(), path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return numbers;
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(fdopendir(fd), &closedir);
-  if (directory == nullptr) {
-    close(fd);
-    return numbers;
-  }
-  while (const dirent* entry = readdir(directory.get())) {
-    const auto number = ParseNumber(entry->d_name);
+  for (const std::string& name : NamesAt(root_, path)) {
+    const auto number = ParseNumber(name);
     if (!number || *number > static_cast<uint64_t>(std::numeric_limits<pid_t>::max())) continue;
     numbers.push_back(static_cast<pid_t>(*number));
   }
@@ -85,10 +69,7 @@ VmmFacts Procfs::Describe(pid_t pid) const {
 bool Procfs::HoldsVcpus(pid_t pid) const {
   const std::string directory = absl::StrCat(pid, "/fd");
   for (const pid_t number : Numbers(directory)) {
-    char target[64];
-    const ssize_t size = readlinkat(root_.get(), absl::StrCat(directory, "/", number).c_str(),
-                                    target, sizeof(target));
-    if (size > 0 && ParseVcpuFdLink({target, static_cast<size_t>(size)})) return true;
+    if (ParseVcpuFdLink(ReadLinkAt(root_, absl::StrCat(directory, "/", number)))) return true;
   }
   return false;
 }
@@ -97,12 +78,22 @@ std::vector<ProcFd> Procfs::Descriptors(pid_t pid) const {
   const std::string directory = absl::StrCat(pid, "/fd");
   std::vector<ProcFd> descriptors;
   for (const pid_t number : Numbers(directory)) {
-    char target[64];
-    const ssize_t size = readlinkat(root_.get(), absl::StrCat(directory, "/", number).c_str(),
-                                    target, sizeof(target));
-    if (size > 0) descriptors.push_back({number, {target, static_cast<size_t>(size)}});
+    std::string target = ReadLinkAt(root_, absl::StrCat(directory, "/", number));
+    if (!target.empty()) descriptors.push_back({number, std::move(target)});
   }
   return descriptors;
+}
+
+std::string Procfs::ThreadCgroup(pid_t pid, pid_t tid) const {
+  return Read(absl::StrCat(pid, "/task/", tid, "/cgroup"), kMaxCmdline);
+}
+
+bool Procfs::ShowsInitialPidNamespace() const {
+  // Its inode number is fixed: PROC_PID_INIT_INO in the kernel's proc_ns.h.
+  constexpr std::string_view kInitial = "pid:[4026531836]";
+  const std::string of_init = ReadLinkAt(root_, "1/ns/pid");
+  // Without leave to look at init, this process's own is all there is to go by.
+  return (of_init.empty() ? ReadLinkAt(root_, "self/ns/pid") : of_init) == kInitial;
 }
 
 UniqueFd Procfs::OpenThreadFile(pid_t pid, pid_t tid, const char* name) const {

@@ -47,6 +47,10 @@ class Procfs {
 
   // Open files of a process, targets cut to 64 bytes; empty also where they cannot be seen.
   std::vector<ProcFd> Descriptors(pid_t pid) const;
+  std::string ThreadCgroup(pid_t pid, pid_t tid) const;
+  // Pids here are those that the kernel's own files (debugfs) speak of. False in a
+  // container, and where it cannot be seen.
+  bool ShowsInitialPidNamespace() const;
 
   // Opened for many reads: an open file of a thread that has ended never speaks of
   // another one that got its tid.

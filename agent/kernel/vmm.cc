@@ -2,19 +2,24 @@
 #include "agent/kernel/vmm.h"
 
 #include <algorithm>
+#include <set>
 
+#include "agent/kernel/options_parse.h"
 #include "agent/kernel/proc_parse.h"
 #include "client/page/hint_page.h"
 
 namespace lockhost::agent {
 namespace {
 
+constexpr uint64_t kMiB = 1024 * 1024;
+
 struct NamePattern {
   std::string_view prefix;
   std::string_view suffix;
 };
-constexpr NamePattern kVcpuNames[] = {{"CPU ", "/KVM"},    {"CPU ", "/TCG"}, {"fc_vcpu ", ""},
-                                      {"crosvm_vcpu", ""}, {"vcpu", ""},     {"lab-vcpu ", ""}};
+constexpr NamePattern kVcpuNames[] = {{"CPU ", "/KVM"},  {"CPU ", "/TCG"},    {"fc_vcpu ", ""},
+                                      {"kvm-vcpu-", ""}, {"crosvm_vcpu", ""}, {"vcpu", ""},
+                                      {"lab-vcpu ", ""}};
 
 std::optional<uint32_t> NumberBetween(std::string_view text, const NamePattern& pattern) {
   if (text.size() < pattern.prefix.size() + pattern.suffix.size() ||
@@ -37,6 +42,7 @@ constexpr VmmPattern kVmms[] = {{"qemu", "qemu"},
                                 {"firecracker", "firecracker"},
                                 {"cloud-hyperviso", "cloud-hypervisor"},  // as cut by the kernel
                                 {"crosvm", "crosvm"},
+                                {"lkvm", "kvmtool"},
                                 {"lockhost-lab", "lab"}};
 
 std::string_view VmmOfProgram(std::string_view name) {
@@ -51,54 +57,64 @@ std::string_view BaseName(std::string_view path) {
   return slash == std::string_view::npos ? path : path.substr(slash + 1);
 }
 
-// The value of `--option VALUE` or `--option=VALUE`.
-std::string_view OptionValue(std::span<const std::string_view> arguments, std::string_view option) {
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    if (arguments[i] == option && i + 1 < arguments.size()) return arguments[i + 1];
-    if (arguments[i].size() > option.size() && arguments[i].starts_with(option) &&
-        arguments[i][option.size()] == '=') {
-      return arguments[i].substr(option.size() + 1);
-    }
-  }
-  return {};
-}
-
-// The value of `key=` in a comma-separated list such as "guest=web,debug-threads=on".
-std::string_view ListValue(std::string_view list, std::string_view key) {
-  while (!list.empty()) {
-    const size_t comma = list.find(',');
-    const std::string_view item = list.substr(0, comma);
-    if (item.size() > key.size() && item.starts_with(key) && item[key.size()] == '=') {
-      return item.substr(key.size() + 1);
-    }
-    if (comma == std::string_view::npos) break;
-    list.remove_prefix(comma + 1);
-  }
-  return {};
-}
-
 uint32_t ParseCid(std::string_view text) {
   const auto cid = ParseNumber(text);
   return cid && *cid > 2 && *cid < UINT32_MAX ? static_cast<uint32_t>(*cid) : 0;
 }
 
-// Goes into logs and labels.
-std::string Printable(std::string_view text) {
-  std::string clean(text);
-  std::replace_if(
-      clean.begin(), clean.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  return clean;
+Accelerator AcceleratorOf(std::string_view name) {
+  if (name == "kvm") return Accelerator::kKvm;
+  return name == "tcg" ? Accelerator::kTcg : Accelerator::kUnknown;
+}
+
+// `-accel kvm,...`, `-machine q35,accel=kvm`, `-enable-kvm`. QEMU tries several in turn.
+Accelerator QemuAccelerator(std::span<const std::string_view> arguments) {
+  std::set<std::string_view> named;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string_view value = i + 1 < arguments.size() ? arguments[i + 1] : "";
+    if (arguments[i] == "-enable-kvm") named.insert("kvm");
+    if (arguments[i] == "-accel") named.insert(value.substr(0, value.find(',')));
+    if (arguments[i] == "-machine" || arguments[i] == "-M") {
+      const std::string_view accelerator = ListValue(value, "accel");
+      if (!accelerator.empty()) named.insert(accelerator);  // "kvm:tcg" is neither
+    }
+  }
+  return named.size() == 1 ? AcceleratorOf(*named.begin()) : Accelerator::kUnknown;
+}
+
+// `-smbios type=1,...,uuid=U` tells the guest another UUID than `-uuid` only by mistake.
+std::string_view SmbiosUuid(std::span<const std::string_view> arguments) {
+  for (size_t i = 0; i + 1 < arguments.size(); ++i) {
+    if (arguments[i] != "-smbios" || ListValue(arguments[i + 1], "type") != "1") continue;
+    return ListValue(arguments[i + 1], "uuid");
+  }
+  return {};
+}
+
+// `SIZE,...` or `size=SIZE,...`.
+uint64_t ListedSize(std::string_view list, uint64_t unit_bytes) {
+  const std::string_view size = ListValue(list, "size");
+  return ParseSize(size.empty() ? list.substr(0, list.find(',')) : size, unit_bytes).value_or(0);
 }
 
 void DescribeQemu(std::span<const std::string_view> arguments, VmmFacts& facts) {
   const std::string_view name = OptionValue(arguments, "-name");
   const std::string_view guest = ListValue(name, "guest");
-  facts.name = Printable(guest.empty() ? name.substr(0, name.find(',')) : guest);
-  facts.uuid = Printable(OptionValue(arguments, "-uuid"));
+  facts.name = PrintableFact(guest.empty() ? name.substr(0, name.find(',')) : guest);
+  const std::string_view uuid = OptionValue(arguments, "-uuid");
+  facts.uuid = PrintableFact(uuid.empty() ? SmbiosUuid(arguments) : uuid);
   for (std::string_view argument : arguments) {
     if (!argument.starts_with("vhost-vsock-")) continue;
     facts.vsock_cid = ParseCid(ListValue(argument, "guest-cid"));
   }
+  facts.accelerator = QemuAccelerator(arguments);
+  facts.memory_bytes = ListedSize(OptionValue(arguments, "-m"), kMiB);
+}
+
+void DescribeCrosvm(std::span<const std::string_view> arguments, VmmFacts& facts) {
+  facts.vsock_cid = ParseCid(OptionValue(arguments, "--cid"));
+  const std::string_view memory = OptionValue(arguments, "--mem");
+  facts.memory_bytes = ListedSize(memory.empty() ? OptionValue(arguments, "-m") : memory, kMiB);
 }
 
 }  // namespace
@@ -114,6 +130,32 @@ std::optional<uint32_t> ParseVcpuFdLink(std::string_view target) {
   return NumberBetween(target, {"anon_inode:kvm-vcpu:", ""});
 }
 
+std::string_view AcceleratorName(Accelerator accelerator) {
+  switch (accelerator) {
+    case Accelerator::kUnknown:
+      break;
+    case Accelerator::kKvm:
+      return "kvm";
+    case Accelerator::kTcg:
+      return "tcg";
+  }
+  return "unknown";
+}
+
+Accelerator AcceleratorOfThreadName(std::string_view name) {
+  if (!ParseVcpuThreadName(name)) return Accelerator::kUnknown;
+  // The other known VMMs run on KVM alone, or say nothing of it in their names.
+  if (name.ends_with("/TCG")) return Accelerator::kTcg;
+  return name.ends_with("/KVM") ? Accelerator::kKvm : Accelerator::kUnknown;
+}
+
+std::string PrintableFact(std::string_view text) {
+  std::string clean(text);
+  std::replace_if(
+      clean.begin(), clean.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return clean;
+}
+
 VmmFacts DescribeVmm(std::string_view comm, std::span<const std::string_view> arguments) {
   VmmFacts facts;
   facts.vmm = VmmOfProgram(comm);
@@ -121,13 +163,14 @@ VmmFacts DescribeVmm(std::string_view comm, std::span<const std::string_view> ar
   if (facts.vmm == "qemu") {
     DescribeQemu(arguments, facts);
   } else if (facts.vmm == "firecracker") {
-    facts.name = Printable(OptionValue(arguments, "--id"));
+    facts.name = PrintableFact(OptionValue(arguments, "--id"));
   } else if (facts.vmm == "cloud-hypervisor") {
     facts.vsock_cid = ParseCid(ListValue(OptionValue(arguments, "--vsock"), "cid"));
+    facts.memory_bytes = ListedSize(OptionValue(arguments, "--memory"), 1);
   } else if (facts.vmm == "crosvm") {
-    facts.vsock_cid = ParseCid(OptionValue(arguments, "--cid"));
+    DescribeCrosvm(arguments, facts);
   } else if (facts.vmm == "lab") {
-    facts.name = Printable(OptionValue(arguments, "--name"));
+    facts.name = PrintableFact(OptionValue(arguments, "--name"));
   }
   return facts;
 }
