@@ -55,6 +55,14 @@ std::map<uint32_t, pid_t> KvmDebugfs::Vcpus(const std::string& directory) const 
   return vcpus;
 }
 
+std::map<pid_t, size_t> KvmDebugfs::VmCounts() const {
+  std::map<pid_t, size_t> counts;
+  for (const std::string& name : NamesAt(root_, ".")) {
+    if (const auto directory = ParseKvmDirectory(name)) ++counts[directory->pid];
+  }
+  return counts;
+}
+
 std::vector<std::map<uint32_t, pid_t>> KvmDebugfs::Vms(pid_t pid) const {
   std::vector<std::map<uint32_t, pid_t>> vms;
   for (const std::string& name : NamesAt(root_, ".")) {

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -34,6 +35,8 @@ class KvmDebugfs {
   // Errors: NOT_FOUND, PERMISSION_DENIED: no debugfs, or not for this user.
   static absl::StatusOr<KvmDebugfs> Open(const std::string& sysfs_root = "/sys");
 
+  // How many VMs each process made, among those that there are.
+  std::map<pid_t, size_t> VmCounts() const;
   // The VMs that a process made: for each, tids by vCPU id; a vCPU that never ran is
   // missing.
   std::vector<std::map<uint32_t, pid_t>> Vms(pid_t pid) const;

@@ -2,6 +2,7 @@
 #include "agent/kernel/procfs.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -42,6 +43,12 @@ std::vector<pid_t> Procfs::Numbers(const std::string& path) const {
 std::vector<pid_t> Procfs::Processes() const { return Numbers("."); }
 
 std::vector<pid_t> Procfs::Threads(pid_t pid) const { return Numbers(absl::StrCat(pid, "/task")); }
+
+ProcessMark Procfs::Mark(pid_t pid) const {
+  struct stat threads {};
+  if (fstatat(root_.get(), absl::StrCat(pid, "/task").c_str(), &threads, 0) != 0) return {};
+  return {threads.st_ino, threads.st_nlink};
+}
 
 std::optional<uint32_t> Procfs::RunnableThreads() const {
   return ParseRunnableThreads(Read("loadavg", kSmallFile));

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,16 @@ struct ProcFd {
   std::string target;
 };
 
+// What a glance at a process tells: another mark means that the pid may belong to another
+// process (inode) or that its number of threads is not the same (links). Files on disk, as
+// in a captured tree, never change theirs.
+struct ProcessMark {
+  uint64_t inode = 0;
+  uint64_t links = 0;
+
+  bool operator==(const ProcessMark&) const = default;
+};
+
 // Thin reads of a proc file system, anchored at its root directory, so that a captured
 // tree can stand in for /proc. What has gone meanwhile is nullopt or empty, never an
 // error: processes end when they like.
@@ -33,6 +44,9 @@ class Procfs {
   // Pids of all processes, and tids of one.
   std::vector<pid_t> Processes() const;
   std::vector<pid_t> Threads(pid_t pid) const;
+
+  // One system call. Zeros if there is no such process.
+  ProcessMark Mark(pid_t pid) const;
 
   // Of the whole host.
   std::optional<uint32_t> RunnableThreads() const;

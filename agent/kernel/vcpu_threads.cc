@@ -50,14 +50,19 @@ std::string_view VcpuEvidenceName(VcpuEvidence evidence) {
   return "none";
 }
 
+std::map<uint32_t, pid_t> NamedVcpuThreads(const Procfs& procfs, pid_t pid,
+                                           const std::vector<pid_t>& tids) {
+  std::map<uint32_t, pid_t> named;
+  for (const pid_t tid : tids) {
+    if (const auto id = ParseVcpuThreadName(procfs.ThreadName(pid, tid))) named.emplace(*id, tid);
+  }
+  return named;
+}
+
 VcpuThreads FindVcpuThreads(const Procfs& procfs, const KvmDebugfs* debugfs, pid_t pid) {
   VcpuThreads found;
   const std::vector<pid_t> own = SortedThreads(procfs, pid);
-  for (const pid_t tid : own) {
-    if (const auto id = ParseVcpuThreadName(procfs.ThreadName(pid, tid))) {
-      found.tids.emplace(*id, tid);
-    }
-  }
+  found.tids = NamedVcpuThreads(procfs, pid, own);
   if (!found.tids.empty()) {
     found.evidence = VcpuEvidence::kThreadName;
     return found;

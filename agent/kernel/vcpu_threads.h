@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <string_view>
+#include <vector>
 
 #include "agent/kernel/kvm_debugfs.h"
 #include "agent/kernel/procfs.h"
@@ -21,9 +22,14 @@ struct VcpuThreads {
   VcpuEvidence evidence = VcpuEvidence::kNone;
   std::map<uint32_t, pid_t> tids;  // by vCPU id, each a thread of the process
   bool holds_vcpus = false;        // KVM vCPUs among its descriptors; not looked at if named
-  // The process has several VMs, whose vCPUs bear the same ids: none is told.
+  // The process has several VMs, whose vCPUs bear the same ids. Where names do not tell
+  // its threads, none is told.
   bool several_vms = false;
 };
+
+// The vCPU threads among these threads of a process, by their names alone.
+std::map<uint32_t, pid_t> NamedVcpuThreads(const Procfs& procfs, pid_t pid,
+                                           const std::vector<pid_t>& tids);
 
 // Finds the vCPU threads of a process: by thread names; if it has none but holds KVM
 // vCPUs, by debugfs (null: not to be had), then by libvirt's cgroups. The first thread

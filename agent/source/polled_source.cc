@@ -140,7 +140,7 @@ bool PolledSource::Follow(Followed& vm, uint32_t vcpu_id, pid_t tid) {
 }
 
 void PolledSource::FindThreads(Followed& vm) {
-  for (const VcpuThread& thread : finder_.Threads(vm.record.process.pid)) {
+  for (const VcpuThread& thread : finder_.Threads(vm.record.process)) {
     // Whoever runs a vCPU keeps it until its end, whatever others call themselves.
     if (!vm.threads.contains(thread.vcpu_id)) Follow(vm, thread.vcpu_id, thread.tid);
   }

@@ -137,7 +137,7 @@ TEST_P(PolledSourceTest, ThreadsComeAndGo) {
 }
 
 TEST_P(PolledSourceTest, SamplesOftenUnderDemandAlone) {
-  EXPECT_EQ(source_->poll_interval(), std::chrono::seconds(1));
+  EXPECT_EQ(source_->poll_interval(), VcpuFinder::kScanPeriod);
   Spinner vcpu("lab-vcpu 0");
   ProcessId process;
   ASSERT_TRUE(IsTold(&process));
