@@ -27,6 +27,8 @@ ABSL_FLAG(std::string, pin_dir, "/sys/fs/bpf/lockhost",
           "empty: nothing is pinned, all ends with the agent");
 ABSL_FLAG(bool, unpin, false, "remove what is pinned in --pin_dir, and exit");
 ABSL_FLAG(std::string, procfs_root, "/proc", "where the proc file system is mounted");
+ABSL_FLAG(std::string, sysfs_root, "/sys",
+          "where sysfs is mounted: with debugfs in kernel/debug, the kernel's types in kernel/btf");
 
 namespace lockhost::agent {
 namespace {
@@ -50,6 +52,8 @@ absl::StatusOr<AgentOptions> OptionsFromFlags() {
   options.socket = absl::GetFlag(FLAGS_socket);
   options.source = absl::GetFlag(FLAGS_source);
   options.procfs_root = absl::GetFlag(FLAGS_procfs_root);
+  options.sysfs_root = absl::GetFlag(FLAGS_sysfs_root);
+  options.bpf.btf_directory = options.sysfs_root + "/kernel/btf";
   options.bpf.pin_directory = absl::GetFlag(FLAGS_pin_dir);
   options.server_uids = {0, geteuid()};
   const std::string user = absl::GetFlag(FLAGS_server_uid);

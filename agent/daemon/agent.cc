@@ -34,7 +34,7 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(EventLoop* loop, const Agen
                                                      Clock clock) {
   auto procfs = Procfs::Open(options.procfs_root);
   if (!procfs.ok()) return procfs.status();
-  std::unique_ptr<Agent> agent(new Agent(loop, *std::move(procfs), clock));
+  std::unique_ptr<Agent> agent(new Agent(loop, *std::move(procfs), options.sysfs_root, clock));
   if (absl::Status status = agent->Start(options); !status.ok()) return status;
   return agent;
 }
@@ -61,7 +61,7 @@ Agent::~Agent() {
 }
 
 absl::Status Agent::StartSource(const AgentOptions& options) {
-  auto chosen = ChooseSource(options.source, options.bpf, &procfs_, clock_);
+  auto chosen = ChooseSource(options.source, options.bpf, &procfs_, sysfs_root_, clock_);
   if (!chosen.ok()) return chosen.status();
   if (options.wrap_source) chosen->source = options.wrap_source(std::move(chosen->source));
   return TakeSource(*std::move(chosen));

@@ -32,6 +32,7 @@ struct AgentOptions {
   std::string source = "auto";
   std::vector<uid_t> server_uids = {};
   std::string procfs_root = "/proc";
+  std::string sysfs_root = "/sys";
   BpfOptions bpf = {};
   // Stands between the agent and the source that was chosen; for tests of sources that fail.
   std::function<std::unique_ptr<Source>(std::unique_ptr<Source>)> wrap_source = {};
@@ -57,8 +58,8 @@ class Agent : public ChannelHandler {
                                                std::span<const int32_t> tids) override;
 
  private:
-  Agent(EventLoop* loop, Procfs procfs, Clock clock)
-      : loop_(loop), procfs_(std::move(procfs)), clock_(clock) {}
+  Agent(EventLoop* loop, Procfs procfs, const std::string& sysfs_root, Clock clock)
+      : loop_(loop), procfs_(std::move(procfs)), sysfs_root_(sysfs_root), clock_(clock) {}
 
   absl::Status Start(const AgentOptions& options);
   absl::Status StartSource(const AgentOptions& options);
@@ -92,6 +93,7 @@ class Agent : public ChannelHandler {
 
   EventLoop* loop_;
   Procfs procfs_;
+  const std::string sysfs_root_;
   Clock clock_;
   ChosenSource chosen_;
   VmRegistry registry_;

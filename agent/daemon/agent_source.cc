@@ -38,7 +38,7 @@ void Agent::CountFailure(const absl::Status& status) {
     spdlog::warn("looking for VMs: {}; trying again", why);
     return;
   }
-  auto next = ChooseNextSource(chosen_.source->kind(), why, &procfs_, clock_);
+  auto next = ChooseNextSource(chosen_.source->kind(), why, &procfs_, sysfs_root_, clock_);
   if (!next.ok()) {
     spdlog::warn("looking for VMs: {}; no other source is left, trying again", why);
     failures_ = 0;

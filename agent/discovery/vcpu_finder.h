@@ -42,8 +42,8 @@ class VcpuFinder {
 
   // `procfs` shows the processes and must outlive the finder. debugfs is looked for below
   // `sysfs_root` until it is there: it may be mounted, and KVM loaded, later.
-  VcpuFinder(const Procfs* procfs, Clock clock, std::string sysfs_root = "/sys")
-      : procfs_(procfs), clock_(clock), sysfs_root_(std::move(sysfs_root)) {}
+  VcpuFinder(const Procfs* procfs, std::string sysfs_root, Clock clock)
+      : procfs_(procfs), sysfs_root_(std::move(sysfs_root)), clock_(clock) {}
 
   // Never scanned, or kScanPeriod ago.
   bool IsScanDue() const;
@@ -76,8 +76,8 @@ class VcpuFinder {
   bool ShowsVcpus(pid_t pid);
 
   const Procfs* procfs_;
-  Clock clock_;
   const std::string sysfs_root_;
+  Clock clock_;
   std::optional<KvmDebugfs> debugfs_;
   std::map<pid_t, size_t> vm_counts_;  // by process, as debugfs showed in this scan
   std::map<pid_t, Known> known_;

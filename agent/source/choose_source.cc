@@ -21,15 +21,15 @@ struct Made {
 };
 
 absl::StatusOr<Made> Make(SourceKind kind, const BpfOptions& bpf, const Procfs* procfs,
-                          Clock clock) {
+                          const std::string& sysfs_root, Clock clock) {
   if (kind == SourceKind::kBpf) {
     auto source = BpfSource::Create(bpf, procfs, clock);
     if (!source.ok()) return source.status();
     std::vector<std::string> notes = (*source)->notes();
     return Made{*std::move(source), std::move(notes)};
   }
-  auto source = kind == SourceKind::kPerf ? PolledSource::CreatePerf(procfs, clock)
-                                          : PolledSource::CreateProcfs(procfs, clock);
+  auto source = kind == SourceKind::kPerf ? PolledSource::CreatePerf(procfs, sysfs_root, clock)
+                                          : PolledSource::CreateProcfs(procfs, sysfs_root, clock);
   if (!source.ok()) return source.status();
   return Made{*std::move(source)};
 }
@@ -51,12 +51,13 @@ const char* SourceName(SourceKind kind) {
 }
 
 absl::StatusOr<ChosenSource> ChooseSource(const std::string& wanted, const BpfOptions& bpf,
-                                          const Procfs* procfs, Clock clock) {
+                                          const Procfs* procfs, const std::string& sysfs_root,
+                                          Clock clock) {
   ChosenSource chosen;
   absl::Status status = absl::InvalidArgumentError(absl::StrCat("no such source: ", wanted));
   for (const SourceKind kind : kKinds) {
     if (wanted != "auto" && wanted != SourceName(kind)) continue;
-    auto made = Make(kind, bpf, procfs, clock);
+    auto made = Make(kind, bpf, procfs, sysfs_root, clock);
     if (made.ok()) {
       if (wanted != "auto" && kind != kKinds.front()) {
         chosen.reason = absl::StrCat(wanted, " was asked for");
@@ -74,13 +75,14 @@ absl::StatusOr<ChosenSource> ChooseSource(const std::string& wanted, const BpfOp
 }
 
 absl::StatusOr<ChosenSource> ChooseNextSource(SourceKind failed, const std::string& why,
-                                              const Procfs* procfs, Clock clock) {
+                                              const Procfs* procfs, const std::string& sysfs_root,
+                                              Clock clock) {
   ChosenSource chosen;
   chosen.reason = absl::StrCat(SourceName(failed), ": ", why);
   bool is_worse = false;
   for (const SourceKind kind : kKinds) {
     if (is_worse) {
-      auto made = Make(kind, {}, procfs, clock);
+      auto made = Make(kind, {}, procfs, sysfs_root, clock);
       if (made.ok()) {
         chosen.source = std::move(made->source);
         return chosen;

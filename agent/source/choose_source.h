@@ -22,13 +22,15 @@ struct ChosenSource {
 
 // `wanted`: "auto" takes the best that works, the name of a source that one or none.
 // ALREADY_EXISTS, also for "auto": another agent is at work. `procfs` must outlive the
-// source.
+// source; debugfs is looked for below `sysfs_root`.
 absl::StatusOr<ChosenSource> ChooseSource(const std::string& wanted, const BpfOptions& bpf,
-                                          const Procfs* procfs, Clock clock);
+                                          const Procfs* procfs, const std::string& sysfs_root,
+                                          Clock clock);
 
 // The best of those below the one that has failed at work. FAILED_PRECONDITION: none is left.
 absl::StatusOr<ChosenSource> ChooseNextSource(SourceKind failed, const std::string& why,
-                                              const Procfs* procfs, Clock clock);
+                                              const Procfs* procfs, const std::string& sysfs_root,
+                                              Clock clock);
 
 // "bpf", "perf", "procfs".
 const char* SourceName(SourceKind kind);

@@ -22,25 +22,27 @@ constexpr std::chrono::milliseconds kDemandPeriod{100};
 
 absl::StatusOr<std::unique_ptr<PolledSource>> PolledSource::Create(SourceKind kind,
                                                                    const Procfs* procfs,
+                                                                   const std::string& sysfs_root,
                                                                    Clock clock) {
   auto interest = InterestMemfd::Create();
   if (!interest.ok()) return interest.status();
-  return std::unique_ptr<PolledSource>(new PolledSource(kind, procfs, clock, *std::move(interest)));
+  return std::unique_ptr<PolledSource>(
+      new PolledSource(kind, procfs, sysfs_root, clock, *std::move(interest)));
 }
 
-absl::StatusOr<std::unique_ptr<PolledSource>> PolledSource::CreateProcfs(const Procfs* procfs,
-                                                                         Clock clock) {
-  return Create(SourceKind::kProcfs, procfs, clock);
+absl::StatusOr<std::unique_ptr<PolledSource>> PolledSource::CreateProcfs(
+    const Procfs* procfs, const std::string& sysfs_root, Clock clock) {
+  return Create(SourceKind::kProcfs, procfs, sysfs_root, clock);
 }
 
-absl::StatusOr<std::unique_ptr<PolledSource>> PolledSource::CreatePerf(const Procfs* procfs,
-                                                                       Clock clock) {
+absl::StatusOr<std::unique_ptr<PolledSource>> PolledSource::CreatePerf(
+    const Procfs* procfs, const std::string& sysfs_root, Clock clock) {
   // Of VMMs there may be none yet: the agent's own thread tells whether perf is there at all.
   const auto self = Procfs::Open();
   if (!self.ok()) return self.status();
   const auto tried = SwitchRecorder::Open(*self, getpid(), gettid());
   if (!tried.ok()) return tried.status();
-  return Create(SourceKind::kPerf, procfs, clock);
+  return Create(SourceKind::kPerf, procfs, sysfs_root, clock);
 }
 
 bool PolledSource::HasDemand(const Followed& vm, uint64_t now_ns) const {
@@ -184,8 +186,10 @@ std::vector<SourceCounter> PolledSource::Counters() {
   return {{"thread samples", samples_, false, "thread_samples"},
           {"threads that perf could not record, sampled from /proc", unrecorded_, true,
            "threads_unrecorded"},
-          {"VMs passed over: their vCPU threads have no known names", finder_.nameless(), true,
-           "vms_nameless"}};
+          {"VMs passed over: nothing tells their vCPU threads", finder_.nameless(), true,
+           "vms_nameless"},
+          {"processes with several VMs, which cannot be told apart", finder_.several_vms(), true,
+           "processes_with_several_vms"}};
 }
 
 }  // namespace lockhost::agent

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -34,13 +35,15 @@ class PolledSource : public Source {
   static constexpr std::chrono::milliseconds kProcfsPeriod{5};
 
   // `procfs` shows the processes and must outlive the source. Needs no privilege over
-  // processes of the same user.
+  // processes of the same user; debugfs below `sysfs_root` shows more where it may be read.
   static absl::StatusOr<std::unique_ptr<PolledSource>> CreateProcfs(const Procfs* procfs,
+                                                                    const std::string& sysfs_root,
                                                                     Clock clock);
   // PERMISSION_DENIED: perf events are not to be had (perf_event_paranoid, a seccomp filter).
   // Threads that may not be recorded, or for which there is no more memory, are sampled from
   // /proc instead, and counted.
   static absl::StatusOr<std::unique_ptr<PolledSource>> CreatePerf(const Procfs* procfs,
+                                                                  const std::string& sysfs_root,
                                                                   Clock clock);
 
   SourceKind kind() const override { return kind_; }
@@ -72,14 +75,15 @@ class PolledSource : public Source {
     uint64_t sampled_at_ns = 0;
   };
 
-  PolledSource(SourceKind kind, const Procfs* procfs, Clock clock,
+  PolledSource(SourceKind kind, const Procfs* procfs, const std::string& sysfs_root, Clock clock,
                std::unique_ptr<InterestMemfd> interest)
       : kind_(kind),
         procfs_(procfs),
         clock_(clock),
-        finder_(procfs, clock),
+        finder_(procfs, sysfs_root, clock),
         interest_(std::move(interest)) {}
   static absl::StatusOr<std::unique_ptr<PolledSource>> Create(SourceKind kind, const Procfs* procfs,
+                                                              const std::string& sysfs_root,
                                                               Clock clock);
   std::unique_ptr<ThreadObserver> Observe(pid_t pid, pid_t tid);
 

@@ -33,7 +33,7 @@ class VcpuFinderTest : public testing::Test {
 
   Procfs procfs_ = *Procfs::Open();
   const ProcessId self_{getpid(), procfs_.Stat(getpid())->start_ticks};
-  VcpuFinder finder_{&procfs_, Clock{[] { return fake_now_ns; }}};
+  VcpuFinder finder_{&procfs_, "/sys", Clock{[] { return fake_now_ns; }}};
 };
 
 TEST_F(VcpuFinderTest, TellsProcessesWithVcpuThreads) {
@@ -111,7 +111,7 @@ class NamelessVmTest : public testing::Test {
     auto procfs = Procfs::Open(tree_.proc());
     ASSERT_TRUE(procfs.ok()) << procfs.status();
     procfs_.emplace(*std::move(procfs));
-    finder_.emplace(&*procfs_, Clock{[] { return fake_now_ns; }}, tree_.sys());
+    finder_.emplace(&*procfs_, tree_.sys(), Clock{[] { return fake_now_ns; }});
   }
 
   FakeTree tree_;
