@@ -98,6 +98,8 @@ struct VmMessage {
   uint32_t reports_readable;  // 1: BPF reads this VM's report words at the switch
   uint32_t vsock_cid;         // 0: none or unknown
   uint32_t reserved;
+  uint64_t memory_bytes;  // at its start; 0: unknown
+  char accelerator[8];    // "kvm", "tcg" or ""
   char vmm[16];   // "qemu", "firecracker", "cloud-hypervisor", "lab", ... or ""
   char name[64];  // the VMM's name for the VM, or ""
   char uuid[40];  // or ""
@@ -137,7 +139,7 @@ struct InterestEntry {
 static_assert(sizeof(MessageHeader) == 8);
 static_assert(sizeof(HintEvent) == 32);
 static_assert(sizeof(InterestEntry) == 256);
-static_assert(sizeof(VmMessage) == 184);
+static_assert(sizeof(VmMessage) == 200);
 
 }  // namespace lockhost::agent
 

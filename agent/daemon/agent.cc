@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/daemon/process_handle.h"
+#include "agent/kernel/describe_vm.h"
 
 namespace lockhost::agent {
 namespace {
@@ -136,7 +137,10 @@ absl::StatusOr<Vm*> Agent::TakeIn(const VmRecord& record) {
   auto table = TableReader::Attach(chosen_.source->TableFd(record));
   if (!table.ok()) return table.status();
   vm.table = *std::move(table);
-  vm.facts = procfs_.Describe(record.process.pid);
+  vm.facts = DescribeVm(procfs_, record.process.pid).facts;
+  // KVM itself showed it, whatever may be seen of the process.
+  const bool seen_by_kvm = chosen_.source->kind() == SourceKind::kBpf && record.key != 0;
+  if (seen_by_kvm) vm.facts.accelerator = Accelerator::kKvm;
   vm.counts = chosen_.source->Counts(record);
   vm.reports_readable = chosen_.source->ReportsReadable(record);
   const uint64_t vm_id = record.vm_id;
@@ -208,6 +212,8 @@ VmAnnouncement Agent::Announcement(const Vm& vm) {
   message.source = chosen_.source->kind();
   message.reports_readable = vm.reports_readable ? 1 : 0;
   message.vsock_cid = vm.facts.vsock_cid;
+  message.memory_bytes = vm.facts.memory_bytes;
+  SetFieldText(message.accelerator, AcceleratorName(vm.facts.accelerator));
   SetFieldText(message.vmm, vm.facts.vmm);
   SetFieldText(message.name, vm.facts.name);
   SetFieldText(message.uuid, vm.facts.uuid);

@@ -139,7 +139,7 @@ std::string_view AcceleratorName(Accelerator accelerator) {
     case Accelerator::kTcg:
       return "tcg";
   }
-  return "unknown";
+  return {};
 }
 
 Accelerator AcceleratorOfThreadName(std::string_view name) {

@@ -26,6 +26,7 @@ enum class Accelerator : uint8_t {
   kKvm,
   kTcg,  // QEMU's translator: its vCPUs are threads like others, KVM knows none of them
 };
+// "kvm", "tcg", or empty.
 std::string_view AcceleratorName(Accelerator accelerator);
 
 // The accelerator that a thread of this name shows. A name is a claim, not a proof.

@@ -15,6 +15,8 @@ VmFacts VmFacts::FromMessage(const agent::VmMessage& message) {
           .vsock_cid = message.vsock_cid,
           .source = message.source,
           .reports_readable = message.reports_readable != 0,
+          .memory_bytes = message.memory_bytes,
+          .accelerator = std::string(agent::FieldText(message.accelerator)),
           .vmm = std::string(agent::FieldText(message.vmm)),
           .name = std::string(agent::FieldText(message.name)),
           .uuid = std::string(agent::FieldText(message.uuid))};

@@ -25,6 +25,8 @@ struct VmFacts {
   uint32_t vsock_cid = 0;
   agent::SourceKind source = agent::SourceKind::kUnspecified;
   bool reports_readable = false;
+  uint64_t memory_bytes = 0;  // 0: unknown
+  std::string accelerator;    // "kvm", "tcg" or empty
   std::string vmm;
   std::string name;
   std::string uuid;

@@ -80,7 +80,12 @@ void AddTables(const Records& records, Families* out) {
   for (const VmDirectory::Record& record : records) {
     const std::string vm = absl::StrCat(record->vm_id());
     const VmFacts facts = record->facts();
-    info.Add({{"vm", vm}, {"name", facts.name}, {"vmm", facts.vmm}, {"uuid", facts.uuid}}, 1);
+    info.Add({{"vm", vm},
+              {"name", facts.name},
+              {"vmm", facts.vmm},
+              {"uuid", facts.uuid},
+              {"accelerator", facts.accelerator}},
+             1);
     const VmSums sums = SumUp(*record->table());
     for (size_t state = 0; state < kStateNames.size(); ++state) {
       vcpus.Add({{"vm", vm}, {"state", kStateNames[state]}},

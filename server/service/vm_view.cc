@@ -24,6 +24,8 @@ void FillVm(const VmRecord& record, v1::Vm* vm) {
   vm->set_socket_path(record.socket_path());
   vm->set_streams(record.counters().streams);
   vm->set_demand(record.counters().demand);
+  vm->set_memory_bytes(facts.memory_bytes);
+  vm->set_accelerator(facts.accelerator);
 }
 
 }  // namespace

@@ -40,6 +40,8 @@ inline std::shared_ptr<VmRecord> MakeRecord(uint64_t vm_id, uint32_t vm_index,
   facts.vm_index = vm_index;
   facts.pid = 4242;
   facts.vmm = "test";
+  facts.accelerator = "kvm";
+  facts.memory_bytes = 1 << 30;
   facts.name = "vm" + std::to_string(vm_id);
   facts.vcpu_count = 4;
   return std::make_shared<VmRecord>(std::move(facts), table.reader, "/run/test.sock");

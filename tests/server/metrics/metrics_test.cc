@@ -68,6 +68,7 @@ TEST_F(MetricsTest, SumsUpTablesAtTheScrape) {
   directory_.Put(MakeRecord(7, 0, table));
   std::string text = Scrape();
   EXPECT_THAT(text, HasSubstr("lockhost_source_up{source=\"bpf\"} 1"));
+  EXPECT_THAT(text, HasSubstr("vmm=\"test\",uuid=\"\",accelerator=\"kvm\"} 1"));
   EXPECT_THAT(text, HasSubstr("lockhost_vcpus{vm=\"7\",state=\"preempted\"} 2"));
   EXPECT_THAT(text, HasSubstr("lockhost_vcpus{vm=\"7\",state=\"running\"} 1"));
   EXPECT_THAT(text, HasSubstr("lockhost_vcpus{vm=\"7\",state=\"exited\"} 0"));

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/channel/packet.h"
 #include "tests/server/table_fixture.h"
 
 namespace lockhost::server {
@@ -29,6 +30,8 @@ TEST_F(VmViewTest, ListsVmsInTheOrderOfTheirIds) {
   EXPECT_EQ(response->vms(4).vm_id(), 50u);
   EXPECT_EQ(response->vms(0).pid(), 4242);
   EXPECT_EQ(response->vms(0).vmm(), "test");
+  EXPECT_EQ(response->vms(0).accelerator(), "kvm");
+  EXPECT_EQ(response->vms(0).memory_bytes(), 1u << 30);
   EXPECT_EQ(response->vms(0).socket_path(), "/run/test.sock");
   EXPECT_EQ(response->vms(0).generation(), 9u);
   EXPECT_EQ(response->source(), "procfs");
@@ -86,6 +89,15 @@ TEST(WatchIntervalTest, HasADefaultAndBounds) {
   EXPECT_TRUE(absl::IsInvalidArgument(WatchIntervalNs(request).status()));
   request.set_interval_ns(kMostIntervalNs + 1);
   EXPECT_TRUE(absl::IsInvalidArgument(WatchIntervalNs(request).status()));
+}
+
+TEST(VmFactsTest, AreTakenFromTheAgentsMessage) {
+  auto message = agent::MakeMessage<agent::VmMessage>(agent::MessageType::kVm);
+  message.memory_bytes = 123;
+  agent::SetFieldText(message.accelerator, "tcg");
+  const VmFacts facts = VmFacts::FromMessage(message);
+  EXPECT_EQ(facts.memory_bytes, 123u);
+  EXPECT_EQ(facts.accelerator, "tcg");
 }
 
 }  // namespace
