@@ -8,11 +8,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <optional>
 #include <string>
 
 #include "absl/flags/flag.h"
 #include "agent/daemon/agent.h"
+#include "agent/discovery/dump.h"
 #include "agent/kernel/proc_parse.h"
 #include "agent/source/bpf_pins.h"
 #include "common/program_flags.h"
@@ -26,6 +29,8 @@ ABSL_FLAG(std::string, pin_dir, "/sys/fs/bpf/lockhost",
           "folder in a BPF file system that keeps tables written while no agent runs; "
           "empty: nothing is pinned, all ends with the agent");
 ABSL_FLAG(bool, unpin, false, "remove what is pinned in --pin_dir, and exit");
+ABSL_FLAG(bool, dump, false,
+          "print the VMs that can be seen from user space, and where each fact was read, and exit");
 ABSL_FLAG(std::string, procfs_root, "/proc", "where the proc file system is mounted");
 ABSL_FLAG(std::string, sysfs_root, "/sys",
           "where sysfs is mounted: with debugfs in kernel/debug, the kernel's types in kernel/btf");
@@ -80,6 +85,18 @@ absl::Status Serve() {
   return (*loop)->Run();
 }
 
+absl::Status Dump() {
+  const auto text = DumpVms(absl::GetFlag(FLAGS_procfs_root), absl::GetFlag(FLAGS_sysfs_root));
+  if (!text.ok()) return text.status();
+  std::fputs(text->c_str(), stdout);
+  return std::fflush(stdout) == 0 ? absl::OkStatus() : absl::ErrnoToStatus(errno, "write");
+}
+
+absl::Status Run() {
+  if (absl::GetFlag(FLAGS_unpin)) return RemoveAllPins(absl::GetFlag(FLAGS_pin_dir));
+  return absl::GetFlag(FLAGS_dump) ? Dump() : Serve();
+}
+
 }  // namespace
 }  // namespace lockhost::agent
 
@@ -91,9 +108,7 @@ int main(int argc, char** argv) {
   lockhost::agent::RaiseDescriptorLimit();
   // Nothing here is in a hurry; a prompt wake-up would take the CPU from a vCPU.
   lockhost::RequestPatientWakeups().IgnoreError();
-  const absl::Status status = absl::GetFlag(FLAGS_unpin)
-                                  ? lockhost::agent::RemoveAllPins(absl::GetFlag(FLAGS_pin_dir))
-                                  : lockhost::agent::Serve();
+  const absl::Status status = lockhost::agent::Run();
   if (status.ok()) return 0;
   spdlog::error("{}", std::string(status.message()));
   return 1;
