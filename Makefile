@@ -6,7 +6,7 @@ DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 CTEST_FLAGS ?=
 
-.PHONY: help demo test test-long bench bench-agent install clean deps
+.PHONY: help demo test test-long bench bench-agent install clean deps deps-long
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,9 @@ help:
 deps:
 	@deploy/install-build-deps.sh
 
+deps-long:
+	@deploy/install-build-deps.sh --long
+
 build/%/build.ninja: | deps
 	@cmake --preset $* >/dev/null
 
@@ -33,7 +36,7 @@ test: deps build/dev/build.ninja
 	@ctest --test-dir build/dev --output-on-failure --label-exclude long $(CTEST_FLAGS)
 	@ctest --test-dir build/dev --label-exclude long -N | tail -n 1
 
-test-long: deps build/dev/build.ninja
+test-long: deps-long build/dev/build.ninja
 	@cmake --build build/dev
 	@ctest --test-dir build/dev --output-on-failure --label-regex long $(CTEST_FLAGS)
 	@ctest --test-dir build/dev --label-regex long -N | tail -n 1

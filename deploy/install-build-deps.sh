@@ -3,6 +3,7 @@
 #
 # Installs the Debian packages that building, testing and the demo need, if they are
 # missing; says which. Without root it prints the one command that does it, and fails.
+# With --long, also those of the tests that boot a Linux guest.
 set -euo pipefail
 
 packages=(
@@ -16,6 +17,9 @@ packages=(
   # tests: GoogleTest, promtool (in prometheus), systemd-analyze, formatting and lint
   libgtest-dev libgmock-dev nlohmann-json3-dev prometheus systemd clang-format clang-tidy
 )
+if [[ ${1:-} == --long ]]; then
+  packages+=(qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio)
+fi
 
 if ! command -v dpkg-query >/dev/null; then
   echo "lockhost: this is not a Debian system; install the likes of: ${packages[*]}" >&2
