@@ -35,7 +35,8 @@ class HostServer::ListCall final : public CallTag {
   void Proceed(bool ok) override {
     if (!ok || server_->server_.closed() || std::exchange(answered_, true)) return delete this;
     new ListCall(server_);
-    const absl::StatusOr<v1::ListVmsResponse> response = ListVms(*server_->directory_, request_);
+    const absl::StatusOr<v1::ListVmsResponse> response =
+        ListVms(*server_->directory_, request_, server_->clock_.now_ns());
     if (response.ok()) {
       writer_.Finish(*response, grpc::Status::OK, tag());
     } else {

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/service/vm_view.h"
 
+#include <memory>
+#include <utility>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "agent/table/host_page.h"
 #include "server/subscription/vcpu_hint.h"
 
 namespace lockhost::server {
@@ -11,7 +15,13 @@ namespace {
 constexpr uint32_t kDefaultPage = 100;
 constexpr uint32_t kMaxPage = 1000;
 
-void FillVm(const VmRecord& record, v1::Vm* vm) {
+// What the agent says of the load; null while it says nothing.
+std::unique_ptr<agent::HostFigures> ReadFigures(const SourceState& source) {
+  auto figures = source.host_page != nullptr ? source.host_page->Read() : nullptr;
+  return figures != nullptr && figures->updated_at_ns != 0 ? std::move(figures) : nullptr;
+}
+
+void FillVm(const VmRecord& record, const agent::HostFigures* figures, v1::Vm* vm) {
   const VmFacts facts = record.facts();
   vm->set_vm_id(facts.vm_id);
   vm->set_pid(facts.pid);
@@ -20,18 +30,33 @@ void FillVm(const VmRecord& record, v1::Vm* vm) {
   vm->set_uuid(facts.uuid);
   vm->set_vsock_cid(facts.vsock_cid);
   vm->set_vcpu_count(facts.vcpu_count);
-  vm->set_generation(record.table()->generation());
+  const VmRecord::Table table = record.table();
+  vm->set_generation(table->generation());
+  vm->set_mode(static_cast<v1::Mode>(table->mode()));
   vm->set_socket_path(record.socket_path());
   vm->set_streams(record.counters().streams);
   vm->set_demand(record.counters().demand);
   vm->set_memory_bytes(facts.memory_bytes);
   vm->set_accelerator(facts.accelerator);
+  if (figures == nullptr || facts.vm_index >= agent::kMaxVms) return;
+  const agent::VmFigures& load = figures->vms[facts.vm_index];
+  if (load.vm_id == facts.vm_id) {
+    vm->set_steal_ratio(load.load.steal_ratio[agent::LoadFigures::kLong]);
+  }
+}
+
+void FillVcpus(const agent::TableReader& table, uint64_t now_ns,
+               google::protobuf::RepeatedPtrField<v1::VcpuHint>* vcpus) {
+  for (uint32_t vcpu_id = 0; vcpu_id < table.slot_count(); ++vcpu_id) {
+    if (table.ReadStateWord(vcpu_id) == 0) continue;
+    FillVcpuHint(vcpu_id, table.Read(vcpu_id), now_ns, vcpus->Add());
+  }
 }
 
 }  // namespace
 
 absl::StatusOr<v1::ListVmsResponse> ListVms(const VmDirectory& directory,
-                                            const v1::ListVmsRequest& request) {
+                                            const v1::ListVmsRequest& request, uint64_t now_ns) {
   const SourceState source = directory.source();
   if (!source.connected) return absl::UnavailableError("the agent is not connected");
   uint64_t after = 0;
@@ -43,13 +68,19 @@ absl::StatusOr<v1::ListVmsResponse> ListVms(const VmDirectory& directory,
   v1::ListVmsResponse response;
   response.set_source(SourceName(source.kind));
   response.set_source_reason(source.reason);
+  const auto figures = ReadFigures(source);
+  if (figures != nullptr) {
+    response.set_overcommit_ratio(figures->overcommit[agent::LoadFigures::kLong]);
+  }
   // One more than asked for tells whether there is another page.
   for (const VmDirectory::Record& record : directory.List(after, size_t{page} + 1)) {
     if (static_cast<uint32_t>(response.vms_size()) == page) {
       response.set_next_page_token(absl::StrCat(response.vms(page - 1).vm_id()));
       break;
     }
-    FillVm(*record, response.add_vms());
+    v1::Vm* const vm = response.add_vms();
+    FillVm(*record, figures.get(), vm);
+    if (request.include_vcpus()) FillVcpus(*record->table(), now_ns, vm->mutable_vcpus());
   }
   return response;
 }
@@ -59,12 +90,8 @@ absl::StatusOr<v1::WatchVmResponse> DescribeVm(const VmDirectory& directory, uin
   const VmDirectory::Record record = directory.Find(vm_id);
   if (record == nullptr) return absl::NotFoundError(absl::StrCat("vm_id: no VM ", vm_id));
   v1::WatchVmResponse response;
-  FillVm(*record, response.mutable_vm());
-  const VmRecord::Table table = record->table();
-  for (uint32_t vcpu_id = 0; vcpu_id < table->slot_count(); ++vcpu_id) {
-    if (table->ReadStateWord(vcpu_id) == 0) continue;
-    FillVcpuHint(vcpu_id, table->Read(vcpu_id), now_ns, response.add_vcpus());
-  }
+  FillVm(*record, ReadFigures(directory.source()).get(), response.mutable_vm());
+  FillVcpus(*record->table(), now_ns, response.mutable_vcpus());
   return response;
 }
 

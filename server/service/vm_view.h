@@ -17,9 +17,10 @@ inline constexpr uint64_t kMostIntervalNs = 60'000'000'000;
 
 // The operator's answers, without gRPC. All thread-safe.
 
-// INVALID_ARGUMENT for a bad page token, UNAVAILABLE while the agent is not connected.
+// `now_ns`: the tables' clock. INVALID_ARGUMENT for a bad page token, UNAVAILABLE while the
+// agent is not connected.
 absl::StatusOr<v1::ListVmsResponse> ListVms(const VmDirectory& directory,
-                                            const v1::ListVmsRequest& request);
+                                            const v1::ListVmsRequest& request, uint64_t now_ns);
 
 // NOT_FOUND when there is no such VM. `now_ns`: the table's clock.
 absl::StatusOr<v1::WatchVmResponse> DescribeVm(const VmDirectory& directory, uint64_t vm_id,

@@ -23,7 +23,7 @@ class VmViewTest : public testing::Test {
 };
 
 TEST_F(VmViewTest, ListsVmsInTheOrderOfTheirIds) {
-  const auto response = ListVms(directory_, {});
+  const auto response = ListVms(directory_, {}, 0);
   ASSERT_TRUE(response.ok()) << response.status();
   ASSERT_EQ(response->vms_size(), 5);
   EXPECT_EQ(response->vms(0).vm_id(), 10u);
@@ -44,7 +44,7 @@ TEST_F(VmViewTest, PagesAreCompleteAndDoNotOverlap) {
   request.set_page_size(2);
   std::vector<uint64_t> seen;
   for (int page = 0; page < 3; ++page) {
-    const auto response = ListVms(directory_, request);
+    const auto response = ListVms(directory_, request, 0);
     ASSERT_TRUE(response.ok());
     for (const v1::Vm& vm : response->vms()) seen.push_back(vm.vm_id());
     EXPECT_EQ(response->next_page_token().empty(), page == 2);
@@ -56,15 +56,57 @@ TEST_F(VmViewTest, PagesAreCompleteAndDoNotOverlap) {
 TEST_F(VmViewTest, APageThatEndsWithTheListHasNoNext) {
   v1::ListVmsRequest request;
   request.set_page_size(5);
-  EXPECT_TRUE(ListVms(directory_, request)->next_page_token().empty());
+  EXPECT_TRUE(ListVms(directory_, request, 0)->next_page_token().empty());
 }
 
 TEST_F(VmViewTest, BadTokensAndAMissingAgentAreSaid) {
   v1::ListVmsRequest request;
   request.set_page_token("not a number");
-  EXPECT_TRUE(absl::IsInvalidArgument(ListVms(directory_, request).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(ListVms(directory_, request, 0).status()));
   directory_.SetSource({});
-  EXPECT_TRUE(absl::IsUnavailable(ListVms(directory_, {}).status()));
+  EXPECT_TRUE(absl::IsUnavailable(ListVms(directory_, {}, 0).status()));
+}
+
+TEST_F(VmViewTest, ListsVcpusOnlyWhereAsked) {
+  table_.Set(1, LOCKHOST_RUN_STATE_HALTED, 100);
+  table_.table->SetHeader(LOCKHOST_MODE_OVERCOMMITTED, 9);
+  v1::ListVmsRequest request;
+  auto response = ListVms(directory_, request, 400);
+  ASSERT_TRUE(response.ok());
+  EXPECT_EQ(response->vms(0).vcpus_size(), 0);
+  EXPECT_EQ(response->vms(0).mode(), v1::MODE_OVERCOMMITTED);
+  request.set_include_vcpus(true);
+  response = ListVms(directory_, request, 400);
+  ASSERT_TRUE(response.ok());
+  ASSERT_EQ(response->vms(4).vcpus_size(), 1);
+  EXPECT_EQ(response->vms(4).vcpus(0).vcpu_id(), 1u);
+  EXPECT_EQ(response->vms(4).vcpus(0).run_state(), v1::RUN_STATE_HALTED);
+  EXPECT_EQ(response->vms(4).vcpus(0).age_ns(), 300u);
+}
+
+TEST_F(VmViewTest, TellsTheLoadOnceTheAgentDoes) {
+  const auto page = agent::HostPageWriter::Create();
+  ASSERT_TRUE(page.ok()) << page.status();
+  SourceState source = directory_.source();
+  source.host_page = *agent::HostPageReader::Attach((*page)->fd());
+  directory_.SetSource(source);
+  auto response = ListVms(directory_, {}, 0);
+  ASSERT_TRUE(response.ok());
+  EXPECT_FALSE(response->has_overcommit_ratio());
+  EXPECT_FALSE(response->vms(0).has_steal_ratio());
+  agent::HostFigures figures;
+  figures.updated_at_ns = 1;
+  figures.overcommit = {9, 1.5};
+  figures.vms[1].vm_id = 10;
+  figures.vms[1].load.steal_ratio = {9, 0.25};
+  figures.vms[2].vm_id = 11;  // the VM that had this index before
+  (*page)->Write(figures);
+  response = ListVms(directory_, {}, 0);
+  ASSERT_TRUE(response.ok());
+  EXPECT_EQ(response->overcommit_ratio(), 1.5);
+  EXPECT_EQ(response->vms(0).steal_ratio(), 0.25);
+  EXPECT_FALSE(response->vms(1).has_steal_ratio());
+  EXPECT_EQ(DescribeVm(directory_, 10, 0)->vm().steal_ratio(), 0.25);
 }
 
 TEST_F(VmViewTest, DescribesOneVm) {
