@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/cli/doctor/guest_facts.h"
+
+#include <fcntl.h>
+#include <sys/klog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "agent/doctor/proc_facts.h"
+#include "client/page/hint_reader.h"
+#include "common/unique_fd.h"
+
+namespace lockhost::doctor {
+namespace {
+
+constexpr char kDefaultHintPage[] = "/run/lockhost-guest/hints";
+constexpr int kSyslogReadAll = 3;      // SYSLOG_ACTION_READ_ALL, syslog(2)
+constexpr int kSyslogSizeBuffer = 10;  // SYSLOG_ACTION_SIZE_BUFFER
+
+const char* Variable(const char* name) {
+  return getenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread is started
+}
+
+}  // namespace
+
+std::optional<uint64_t> ParseStealTicks(std::string_view stat) {
+  const absl::string_view line(stat.data(), std::min(stat.find('\n'), stat.size()));
+  const std::vector<absl::string_view> fields = absl::StrSplit(line, ' ', absl::SkipEmpty());
+  uint64_t ticks = 0;
+  if (fields.size() < 9 || fields[0] != "cpu" || !absl::SimpleAtoi(fields[8], &ticks)) {
+    return std::nullopt;
+  }
+  return ticks;
+}
+
+std::string FindSpinlockLine(std::string_view log) {
+  const size_t at = log.rfind("PV spinlocks ");
+  if (at == std::string_view::npos) return "";
+  return std::string(log.substr(at, log.find('\n', at) - at));
+}
+
+HintPageFacts ReadHintPage(const std::string& path, uint64_t now_ns) {
+  HintPageFacts facts;
+  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) {
+    facts.status = absl::ErrnoToStatus(errno, path);
+    return facts;
+  }
+  struct stat info {};
+  lockhost_hint_header header{};
+  if (fstat(file.get(), &info) != 0 ||
+      pread(file.get(), &header, sizeof(header), 0) != static_cast<ssize_t>(sizeof(header))) {
+    facts.status = absl::InvalidArgumentError(path + " is too short for a hint page");
+    return facts;
+  }
+  facts.slots = lockhost_check_hint_page(&header, static_cast<uint64_t>(info.st_size));
+  if (facts.slots == 0) {
+    facts.status = absl::InvalidArgumentError(path + " is no hint page of this version");
+  }
+  facts.mode = header.mode;
+  facts.path = header.path;
+  facts.generation = header.generation;
+  facts.valid_until_ns = header.valid_until_ns;
+  facts.looked_at_ns = now_ns;
+  return facts;
+}
+
+EnvironmentFacts ReadEnvironment() {
+  EnvironmentFacts facts;
+  const char* hints = Variable("LOCKHOST_HINTS");
+  const char* page = Variable("LOCKHOST_HINT_PAGE");
+  facts.hints_off = hints != nullptr && std::string_view(hints) == "off";
+  facts.hint_page = page != nullptr && *page != '\0' ? page : kDefaultHintPage;
+  return facts;
+}
+
+std::string ReadKernelLog() {
+  const int size = klogctl(kSyslogSizeBuffer, nullptr, 0);
+  if (size <= 0) return "";
+  std::string log(static_cast<size_t>(size), '\0');
+  const int got = klogctl(kSyslogReadAll, log.data(), size);
+  log.resize(got > 0 ? static_cast<size_t>(got) : 0);
+  return log;
+}
+
+GuestFacts ReadGuestFacts(const Roots& roots, const Cpuid& cpuid, std::string_view kernel_log,
+                          const EnvironmentFacts& environment, uint64_t now_ns) {
+  GuestFacts facts;
+  const std::string release = ReadLine(absl::StrCat(roots.procfs, "/sys/kernel/osrelease"));
+  facts.hypervisor = ReadHypervisor(cpuid);
+  facts.config = ReadKernelConfig(roots, release);
+  facts.command_line = ReadLine(absl::StrCat(roots.procfs, "/cmdline"));
+  facts.spinlock_log = FindSpinlockLine(kernel_log);
+  facts.possible_cpus =
+      CountCpus(ReadLine(absl::StrCat(roots.sysfs, "/devices/system/cpu/possible")));
+  if (const auto ticks = ParseStealTicks(ReadText(absl::StrCat(roots.procfs, "/stat")))) {
+    facts.steal_s = static_cast<double>(*ticks) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  }
+  facts.environment = environment;
+  facts.page = ReadHintPage(environment.hint_page, now_ns);
+  return facts;
+}
+
+}  // namespace lockhost::doctor

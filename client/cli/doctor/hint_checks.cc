@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "absl/strings/str_cat.h"
+#include "client/cli/doctor/guest_checks.h"
+
+namespace lockhost::doctor {
+namespace {
+
+constexpr uint64_t kNsPerSecond = 1'000'000'000;
+
+const char* PathName(uint32_t path) {
+  switch (path) {
+    case LOCKHOST_PAGE_PATH_GRPC:
+      return "grpc";
+    case LOCKHOST_PAGE_PATH_DIRECT_MAP:
+      return "direct-map";
+    case LOCKHOST_PAGE_PATH_DIRECT_FILE:
+      return "direct-file";
+    default:
+      return "unknown";
+  }
+}
+
+const char* ModeName(uint32_t mode) {
+  switch (mode) {
+    case LOCKHOST_MODE_DEDICATED:
+      return "dedicated";
+    case LOCKHOST_MODE_OVERCOMMITTED:
+      return "overcommitted";
+    default:
+      return "not said";
+  }
+}
+
+Check PageCheck(const GuestFacts& facts) {
+  const HintPageFacts& page = facts.page;
+  if (page.status.ok()) {
+    return Ok("hint page", absl::StrCat(facts.environment.hint_page, ": ", page.slots,
+                                        " slots, path ", PathName(page.path), ", generation ",
+                                        page.generation, ", mode ", ModeName(page.mode)));
+  }
+  if (absl::IsNotFound(page.status)) {
+    return Problem(
+        "hint page",
+        absl::StrCat("no ", facts.environment.hint_page, ": lockhost-guestd has not run here"),
+        "systemctl enable --now lockhost-guestd");
+  }
+  if (absl::IsPermissionDenied(page.status)) {
+    return Problem("hint page",
+                   absl::StrCat("this user may not read ", facts.environment.hint_page),
+                   "chmod a+r it, and see that its folder can be entered by all (0755)");
+  }
+  return Problem("hint page", std::string(page.status.message()),
+                 "remove it and restart lockhost-guestd of the library's version");
+}
+
+Check LeaseCheck(const HintPageFacts& page) {
+  if (page.valid_until_ns > page.looked_at_ns) {
+    return Ok("lease", "fresh: the host was heard, hints are believed");
+  }
+  if (page.valid_until_ns == 0) {
+    return Problem("lease", "the host was never heard since the page was made",
+                   "systemctl status lockhost-guestd; its --host must lead to the socket that "
+                   "lockhostd has for this VM");
+  }
+  return Problem("lease",
+                 absl::StrCat("ran out ", (page.looked_at_ns - page.valid_until_ns) / kNsPerSecond,
+                              " s ago: hints are not believed"),
+                 "systemctl status lockhost-guestd here, and lockhost doctor on the host");
+}
+
+Check ApplicationCheck(const EnvironmentFacts& environment) {
+  if (!environment.hints_off) {
+    return Ok("applications", "programs started from here use hints (LOCKHOST_HINTS is not off)");
+  }
+  return Problem("applications", "LOCKHOST_HINTS=off: programs started from here ignore hints",
+                 "unset LOCKHOST_HINTS");
+}
+
+}  // namespace
+
+Checks HintChecks(const GuestFacts& facts) {
+  Checks checks = {PageCheck(facts)};
+  if (facts.page.status.ok()) checks.push_back(LeaseCheck(facts.page));
+  checks.push_back(ApplicationCheck(facts.environment));
+  return checks;
+}
+
+}  // namespace lockhost::doctor

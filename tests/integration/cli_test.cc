@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The operator's program against a real lockhostd.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "tests/agent/support/other_user.h"
+#include "tests/integration/support/cli_fixture.h"
+
+namespace lockhost {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+TEST_F(CliTest, ListsVms) {
+  const Outcome table = Ask("vms");
+  EXPECT_EQ(table.code, 0) << table.output;
+  EXPECT_THAT(table.output, HasSubstr("\n               7 "));
+  const Outcome json = Ask("vms --json");
+  EXPECT_EQ(json.code, 0);
+  EXPECT_THAT(json.output, StartsWith(R"({"vms":[{"vm_id":"7",)"));
+  EXPECT_THAT(json.output, HasSubstr(R"("source":"procfs")"));
+}
+
+TEST_F(CliTest, WatchesAVmForSoManyMessages) {
+  host_.agent().SetState(TestHost::kVm, 1, LOCKHOST_RUN_STATE_PREEMPTED);
+  const Outcome watched = Ask("watch 7 --count=2 --interval=100ms");
+  EXPECT_EQ(watched.code, 0) << watched.output;
+  EXPECT_THAT(watched.output, HasSubstr("vCPU 0  running"));
+  EXPECT_THAT(watched.output, HasSubstr("vCPU 1  preempted"));
+  const size_t first = watched.output.find("VM 7");
+  EXPECT_NE(watched.output.find("VM 7", first + 1), std::string::npos);
+}
+
+TEST_F(CliTest, WatchEndsWithTheReasonWhenTheVmIsUnknown) {
+  const Outcome unknown = Ask("watch nosuch");
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_THAT(unknown.output, HasSubstr("no VM nosuch here"));
+}
+
+TEST_F(CliTest, TopWithoutATerminalPrintsFrames) {
+  const Outcome top = Ask("top --count=2 --interval=100ms");
+  EXPECT_EQ(top.code, 0) << top.output;
+  EXPECT_EQ(top.output.find('\x1b'), std::string::npos);
+  const size_t first = top.output.find("1 VM, 2 vCPUs: 2 running");
+  ASSERT_NE(first, std::string::npos) << top.output;
+  EXPECT_NE(top.output.find("1 VM, 2 vCPUs", first + 1), std::string::npos);
+  EXPECT_THAT(top.output, HasSubstr("0.0"));  // a rate, which needs two looks
+}
+
+TEST_F(CliTest, AUserWhoMayNotAskIsToldWhoMay) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  const int shut_out = agent::InChild(agent::kNobody, [&] {
+    const Outcome outcome = Ask("vms");
+    const bool said = outcome.output.find("lockhost: you may not open " + Socket() +
+                                          "; be root or of the group ") == 0;
+    return outcome.code == 1 && said ? 0 : 1;
+  });
+  EXPECT_EQ(shut_out, 0);
+}
+
+TEST_F(CliTest, AMissingDaemonIsSaidWithTheUnitToStart) {
+  for (const char* command : {"vms", "watch 7", "top"}) {
+    const Outcome outcome = RunCli(std::string(command) + " --socket=/nowhere/admin.sock");
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_THAT(outcome.output, HasSubstr("systemctl start lockhostd"));
+  }
+}
+
+TEST_F(CliTest, MistakesInUseExitWithTwo) {
+  for (const char* bad :
+       {"", "nosuch", "watch", "vms extra", "top --interval=1ms", "vms --deadline=0s"}) {
+    EXPECT_EQ(RunCli(bad).code, 2) << bad;
+  }
+}
+
+TEST_F(CliTest, DoctorAsksTheRunningLockhostd) {
+  const Outcome with = Ask("doctor --host --agent_socket=/nowhere/agent.sock");
+  EXPECT_THAT(with.output, HasSubstr("runs and answers"));
+  EXPECT_EQ(with.code, 1);  // no agent
+  EXPECT_THAT(with.output, HasSubstr("systemctl enable --now lockhost-agent"));
+  host_.StopServer();
+  EXPECT_THAT(Ask("doctor --host --agent_socket=/nowhere/agent.sock").output,
+              HasSubstr("guests are not served"));
+}
+
+}  // namespace
+}  // namespace lockhost
