@@ -100,9 +100,9 @@ struct VmMessage {
   uint32_t reserved;
   uint64_t memory_bytes;  // at its start; 0: unknown
   char accelerator[8];    // "kvm", "tcg" or ""
-  char vmm[16];   // "qemu", "firecracker", "cloud-hypervisor", "lab", ... or ""
-  char name[64];  // the VMM's name for the VM, or ""
-  char uuid[40];  // or ""
+  char vmm[16];           // "qemu", "firecracker", "cloud-hypervisor", "lab", ... or ""
+  char name[64];          // the VMM's name for the VM, or ""
+  char uuid[40];          // or ""
 };
 
 struct VmGoneMessage {

@@ -52,8 +52,9 @@ class PolledSourceTest : public testing::TestWithParam<SourceKind> {
   }
 
   absl::StatusOr<std::unique_ptr<PolledSource>> Make() {
-    return GetParam() == SourceKind::kPerf ? PolledSource::CreatePerf(&procfs_, "/sys", MonotonicClock())
-                                           : PolledSource::CreateProcfs(&procfs_, "/sys", MonotonicClock());
+    return GetParam() == SourceKind::kPerf
+               ? PolledSource::CreatePerf(&procfs_, "/sys", MonotonicClock())
+               : PolledSource::CreateProcfs(&procfs_, "/sys", MonotonicClock());
   }
   // Under demand.
   auto SamplePeriod() const {
