@@ -5,14 +5,16 @@ PREFIX ?= /usr
 DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 CTEST_FLAGS ?=
+FUZZ_SECONDS ?= 300
 
-.PHONY: help demo test test-long bench bench-agent install clean deps deps-long
+.PHONY: help demo test test-long fuzz bench bench-agent install clean deps deps-long
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       real KVM vCPUs, six locks, one table; 5 minutes after the build"
 	@echo "make test       build (debug) and run the tests"
-	@echo "make test-long  the tests that take minutes"
+	@echo "make test-long  the tests that take minutes, and fuzz"
+	@echo "make fuzz       libFuzzer on every parser of foreign bytes, FUZZ_SECONDS ($(FUZZ_SECONDS)) each"
 	@echo "make bench      the demo's grid with more and longer runs (half an hour)"
 	@echo "make bench-agent  what the agent costs, as root; 2 minutes; build/bench/agent.json"
 	@echo "make install    build and install below PREFIX ($(PREFIX)); DESTDIR is honoured"
@@ -40,6 +42,11 @@ test-long: deps-long build/dev/build.ninja
 	@cmake --build build/dev
 	@ctest --test-dir build/dev --output-on-failure --label-regex long $(CTEST_FLAGS)
 	@ctest --test-dir build/dev --label-regex long -N | tail -n 1
+	@$(MAKE) --no-print-directory fuzz
+
+fuzz: deps-long build/fuzz/build.ninja
+	@cmake --build build/fuzz --target lockhost_fuzzers
+	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)
 
 bench: deps build/release/build.ninja
 	@cmake --build build/release --target lockhost-demo

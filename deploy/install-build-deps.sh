@@ -3,7 +3,7 @@
 #
 # Installs the Debian packages that building, testing and the demo need, if they are
 # missing; says which. Without root it prints the one command that does it, and fails.
-# With --long, also those of the tests that boot a Linux guest.
+# With --long, also those of the tests that boot a Linux guest, and libFuzzer.
 set -euo pipefail
 
 packages=(
@@ -18,7 +18,7 @@ packages=(
   libgtest-dev libgmock-dev nlohmann-json3-dev prometheus systemd clang-format clang-tidy
 )
 if [[ ${1:-} == --long ]]; then
-  packages+=(qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio)
+  packages+=(qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio libclang-rt-dev)
 fi
 
 if ! command -v dpkg-query >/dev/null; then

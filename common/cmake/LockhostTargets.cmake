@@ -70,3 +70,29 @@ function(lockhost_test NAME)
   gtest_discover_tests(${NAME} TEST_PREFIX "${NAME}." DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
 endfunction()
+
+# lockhost_fuzzer(NAME SOURCES ... DEPS ...)
+# SOURCES define LLVMFuzzerTestOneInput; seeds lie in corpus/NAME beside them. With the
+# preset `fuzz` NAME_fuzz is a libFuzzer program, built with the target lockhost_fuzzers.
+# Elsewhere it is linked to tests/fuzz/replay_main.cc and makes the ctest fuzz.NAME.
+function(lockhost_fuzzer NAME)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  lockhost_include_root(root tests)
+  add_executable(${NAME}_fuzz ${ARG_SOURCES})
+  target_include_directories(${NAME}_fuzz PRIVATE "${root}")
+  target_link_libraries(${NAME}_fuzz PRIVATE lockhost_flags ${ARG_DEPS})
+  if(LOCKHOST_SANITIZE MATCHES "fuzzer")
+    target_link_options(${NAME}_fuzz PRIVATE -fsanitize=fuzzer)
+    if(NOT TARGET lockhost_fuzzers)
+      add_custom_target(lockhost_fuzzers)
+    endif()
+    add_dependencies(lockhost_fuzzers ${NAME}_fuzz)
+    return()
+  endif()
+  target_link_libraries(${NAME}_fuzz PRIVATE lockhost_fuzz_replay)
+  add_test(NAME fuzz.${NAME}
+           COMMAND ${NAME}_fuzz "${CMAKE_CURRENT_SOURCE_DIR}/corpus/${NAME}")
+  # Death by abort, so that the driver can leave the input behind.
+  set_tests_properties(fuzz.${NAME} PROPERTIES TIMEOUT 120 ENVIRONMENT
+    "ASAN_OPTIONS=abort_on_error=1;UBSAN_OPTIONS=abort_on_error=1;TSAN_OPTIONS=abort_on_error=1")
+endfunction()
