@@ -43,7 +43,7 @@ class TestServer {
 // The guest agent, in a thread, and its pages as an application sees them.
 class TestGuest {
  public:
-  TestGuest(const std::string& host_socket, uint32_t slots = 8,
+  explicit TestGuest(const std::string& host_socket, uint32_t slots = 8,
             lockhost_page_path path = LOCKHOST_PAGE_PATH_GRPC);
   ~TestGuest();
 
