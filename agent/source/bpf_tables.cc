@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "agent/bpf/shared.h"
@@ -102,10 +103,21 @@ std::optional<uint32_t> BpfTables::NextToPrepare() const {
   return std::nullopt;
 }
 
+// Spares above the lowest indices, from when those were in use, are let go; true if there
+// is any index to clear. REQUIRES: the lock, and that the lowest have their spares.
+bool BpfTables::DropSurplus() {
+  while (spares_.size() > kSpares) {
+    const auto last = std::prev(spares_.end());
+    stale_.insert(last->first);
+    spares_.erase(last);
+  }
+  return !stale_.empty();
+}
+
 void BpfTables::KeepReady() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [&] { return stop_ || NextToPrepare() || !stale_.empty(); });
+    changed_.wait(lock, [&] { return stop_ || NextToPrepare() || DropSurplus(); });
     if (stop_) return;
     preparing_ = NextToPrepare();
     const bool spare = preparing_.has_value();

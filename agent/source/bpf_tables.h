@@ -50,6 +50,7 @@ class BpfTables {
 
  private:
   std::optional<uint32_t> NextToPrepare() const;
+  bool DropSurplus();
   void KeepReady();
 
   const int by_index_;

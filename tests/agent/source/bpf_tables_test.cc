@@ -85,6 +85,21 @@ TEST_F(BpfTablesTest, ATableThatNobodyUsesAnyMoreIsDropped) {
   EXPECT_TRUE(Eventually([&] { return Found(200) == 0; }));
 }
 
+TEST_F(BpfTablesTest, TablesThatLieReadyDoNotPileUp) {
+  tables_->Begin();
+  const auto ready = [&](uint32_t from, uint32_t to) {
+    for (uint32_t index = from; index < to; ++index) {
+      if (Found(index) == 0) return false;
+    }
+    return true;
+  };
+  ASSERT_TRUE(Eventually([&] { return ready(0, 8); }));
+  for (uint32_t index = 0; index < 6; ++index) ASSERT_TRUE(tables_->Take(index).ok());
+  ASSERT_TRUE(Eventually([&] { return ready(6, 14); }));
+  for (uint32_t index = 0; index < 6; ++index) tables_->Release(index);
+  EXPECT_TRUE(Eventually([&] { return ready(0, 8) && !ready(8, 9) && Found(13) == 0; }));
+}
+
 TEST_F(BpfTablesTest, AnIndexThatIsTooLargeIsAnError) {
   EXPECT_FALSE(tables_->Take(LH_MAX_VMS).ok());
   EXPECT_EQ(tables_->fd(LH_MAX_VMS), -1);
