@@ -35,9 +35,17 @@ uint64_t VmIdAllocator::Next(uint64_t realtime_ms) {
 
 void VmIdAllocator::Adopt(uint64_t vm_id) { last_ = std::max(last_, vm_id); }
 
+std::optional<uint32_t> VmRegistry::FreeIndex() const {
+  for (uint32_t i = 0; i < kMaxVms; ++i) {
+    const uint32_t index = (next_index_ + i) % kMaxVms;
+    if (!index_used_[index]) return index;
+  }
+  return std::nullopt;
+}
+
 absl::StatusOr<VmRecord> VmRegistry::MakeRecord(const VmSighting& sighting, uint64_t realtime_ms) {
-  const auto free = std::find(std::begin(index_used_), std::end(index_used_), false);
-  if (free == std::end(index_used_)) {
+  const auto free = FreeIndex();
+  if (!free) {
     return absl::ResourceExhaustedError(
         absl::StrCat("already following ", kMaxVms, " VMs; this one gets no hints"));
   }
@@ -45,7 +53,7 @@ absl::StatusOr<VmRecord> VmRegistry::MakeRecord(const VmSighting& sighting, uint
   if (!generation.ok()) return generation.status();
   VmRecord record;
   record.vm_id = ids_.Next(realtime_ms);
-  record.vm_index = static_cast<uint32_t>(free - std::begin(index_used_));
+  record.vm_index = *free;
   record.key = sighting.key;
   record.process = sighting.process;
   record.generation = *generation;
@@ -55,6 +63,7 @@ absl::StatusOr<VmRecord> VmRegistry::MakeRecord(const VmSighting& sighting, uint
 Vm* VmRegistry::Insert(Vm vm) {
   ids_.Adopt(vm.record.vm_id);
   index_used_[vm.record.vm_index] = true;
+  next_index_ = vm.record.vm_index + 1;
   const uint64_t vm_id = vm.record.vm_id;
   return &vms_.insert_or_assign(vm_id, std::move(vm)).first->second;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -51,9 +52,12 @@ class VmRegistry {
   std::map<uint64_t, Vm>& vms() { return vms_; }
 
  private:
+  std::optional<uint32_t> FreeIndex() const;
+
   std::map<uint64_t, Vm> vms_;
   VmIdAllocator ids_;
   bool index_used_[kMaxVms] = {};
+  uint32_t next_index_ = 0;  // where to look for a free one
 };
 
 }  // namespace lockhost::agent

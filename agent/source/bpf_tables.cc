@@ -4,7 +4,6 @@
 #include <bpf/bpf.h>
 
 #include <cerrno>
-#include <iterator>
 #include <utility>
 
 #include "agent/bpf/shared.h"
@@ -61,6 +60,7 @@ void BpfTables::Begin() {
 absl::StatusOr<int> BpfTables::Take(uint32_t vm_index) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return preparing_ != vm_index; });
+  last_taken_ = vm_index;
   if (auto spare = spares_.extract(vm_index)) {
     changed_.notify_all();
     return used_.insert(std::move(spare)).position->second.get();
@@ -76,7 +76,10 @@ absl::StatusOr<int> BpfTables::Take(uint32_t vm_index) {
   return table.status();
 }
 
-void BpfTables::Adopt(uint32_t vm_index, UniqueFd table) { used_[vm_index] = std::move(table); }
+void BpfTables::Adopt(uint32_t vm_index, UniqueFd table) {
+  used_[vm_index] = std::move(table);
+  last_taken_ = vm_index;
+}
 
 void BpfTables::Release(uint32_t vm_index) {
   const std::lock_guard lock(mutex_);
@@ -92,10 +95,12 @@ int BpfTables::fd(uint32_t vm_index) const {
   return table == used_.end() ? -1 : table->second.get();
 }
 
-// The registry gives out the lowest index that is free. REQUIRES: the lock.
+// The registry gives out the next index that is free after the last one, so none is wanted
+// again soon after it was released. REQUIRES: the lock.
 std::optional<uint32_t> BpfTables::NextToPrepare() const {
   size_t ready = 0;
-  for (uint32_t index = 0; index < LH_MAX_VMS && ready < kSpares && !failed_; ++index) {
+  for (uint32_t i = 0; i < LH_MAX_VMS && ready < kSpares && !failed_; ++i) {
+    const uint32_t index = (last_taken_ + 1 + i) % LH_MAX_VMS;
     if (used_.contains(index)) continue;
     if (!spares_.contains(index)) return index;
     ++ready;
@@ -103,21 +108,10 @@ std::optional<uint32_t> BpfTables::NextToPrepare() const {
   return std::nullopt;
 }
 
-// Spares above the lowest indices, from when those were in use, are let go; true if there
-// is any index to clear. REQUIRES: the lock, and that the lowest have their spares.
-bool BpfTables::DropSurplus() {
-  while (spares_.size() > kSpares) {
-    const auto last = std::prev(spares_.end());
-    stale_.insert(last->first);
-    spares_.erase(last);
-  }
-  return !stale_.empty();
-}
-
 void BpfTables::KeepReady() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [&] { return stop_ || NextToPrepare() || DropSurplus(); });
+    changed_.wait(lock, [&] { return stop_ || NextToPrepare() || !stale_.empty(); });
     if (stop_) return;
     preparing_ = NextToPrepare();
     const bool spare = preparing_.has_value();

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "agent/bpf/shared.h"
 #include "common/unique_fd.h"
 
 namespace lockhost::agent {
@@ -50,7 +51,6 @@ class BpfTables {
 
  private:
   std::optional<uint32_t> NextToPrepare() const;
-  bool DropSurplus();
   void KeepReady();
 
   const int by_index_;
@@ -58,8 +58,9 @@ class BpfTables {
   std::condition_variable changed_;
   std::map<uint32_t, UniqueFd> used_;    // by vm_index
   std::map<uint32_t, UniqueFd> spares_;  // in place already, at indices in no use
-  std::optional<uint32_t> preparing_;    // the thread is at work there
-  std::set<uint32_t> stale_;             // indices in no use where an old table still is
+  uint32_t last_taken_ = LH_MAX_VMS - 1;
+  std::optional<uint32_t> preparing_;  // the thread is at work there
+  std::set<uint32_t> stale_;           // indices in no use where an old table still is
   bool stop_ = false;
   bool failed_ = false;  // a spare could not be made; tried again when a table is released
   std::thread thread_;

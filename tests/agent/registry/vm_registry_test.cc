@@ -53,12 +53,16 @@ TEST(VmRegistryTest, FindsByIdProcessAndSighting) {
   EXPECT_EQ(registry.FindSighted(Sighting(0xc, 11)), nullptr);
 }
 
-TEST(VmRegistryTest, IndexIsReusedIdAndGenerationAreNot) {
+TEST(VmRegistryTest, IndexIsReusedAsLateAsCanBeIdAndGenerationAreNot) {
   VmRegistry registry;
-  Vm* vm = Follow(registry, Sighting(0xa, 10));
-  const VmRecord before = vm->record;
+  const VmRecord before = Follow(registry, Sighting(0xa, 10))->record;
   EXPECT_NE(before.generation, 0u);
   registry.Remove(before.vm_id);
+  for (uint32_t i = 1; i < kMaxVms; ++i) {
+    const VmRecord other = Follow(registry, Sighting(0xa, 10))->record;
+    ASSERT_NE(other.vm_index, before.vm_index);
+    registry.Remove(other.vm_id);
+  }
   const VmRecord after = Follow(registry, Sighting(0xa, 10))->record;
   EXPECT_EQ(after.vm_index, before.vm_index);
   EXPECT_GT(after.vm_id, before.vm_id);
