@@ -8,12 +8,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <string>
 
 #include "absl/flags/flag.h"
+#include "absl/time/time.h"
 #include "agent/daemon/agent.h"
 #include "agent/discovery/dump.h"
 #include "agent/kernel/proc_parse.h"
@@ -28,6 +31,16 @@ ABSL_FLAG(std::string, server_uid, "", "user (name or number) that lockhostd run
 ABSL_FLAG(std::string, pin_dir, "/sys/fs/bpf/lockhost",
           "folder in a BPF file system that keeps tables written while no agent runs; "
           "empty: nothing is pinned, all ends with the agent");
+ABSL_FLAG(std::string, boost, "auto",
+          "how a preempted lock holder is made to run at once: auto, fifo, nice or none");
+ABSL_FLAG(absl::Duration, boost_limit, absl::Microseconds(200), "longest boost, from 20us to 2ms");
+ABSL_FLAG(double, boost_vm_share, 0.05, "boosted time that a VM may use, as a share of one CPU");
+ABSL_FLAG(double, boost_host_share, 0.05,
+          "boosted time of all VMs together, as a share of the host's CPUs");
+ABSL_FLAG(std::string, boost_ledger, "",
+          "file that says which threads are boosted; empty: `boosts` beside the socket");
+ABSL_FLAG(bool, unboost, false,
+          "give back what an agent that has died left boosted, by the ledger, and exit");
 ABSL_FLAG(bool, unpin, false, "remove what is pinned in --pin_dir, and exit");
 ABSL_FLAG(bool, dump, false,
           "print the VMs that can be seen from user space, and where each fact was read, and exit");
@@ -52,12 +65,30 @@ void RaiseDescriptorLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+std::string LedgerPath() {
+  const std::string path = absl::GetFlag(FLAGS_boost_ledger);
+  if (!path.empty()) return path;
+  return std::filesystem::path(absl::GetFlag(FLAGS_socket)).parent_path() / "boosts";
+}
+
+BoostOptions BoostOptionsFromFlags() {
+  BoostOptions options;
+  options.mechanism = absl::GetFlag(FLAGS_boost);
+  options.ledger_path = LedgerPath();
+  const int64_t limit = absl::ToInt64Nanoseconds(absl::GetFlag(FLAGS_boost_limit));
+  options.limits.longest_ns = static_cast<uint64_t>(std::max(limit, int64_t{0}));
+  options.limits.vm_share = absl::GetFlag(FLAGS_boost_vm_share);
+  options.limits.host_share = absl::GetFlag(FLAGS_boost_host_share);
+  return options;
+}
+
 absl::StatusOr<AgentOptions> OptionsFromFlags() {
   AgentOptions options;
   options.socket = absl::GetFlag(FLAGS_socket);
   options.source = absl::GetFlag(FLAGS_source);
   options.procfs_root = absl::GetFlag(FLAGS_procfs_root);
   options.sysfs_root = absl::GetFlag(FLAGS_sysfs_root);
+  options.boost = BoostOptionsFromFlags();
   options.bpf.btf_directory = options.sysfs_root + "/kernel/btf";
   options.bpf.pin_directory = absl::GetFlag(FLAGS_pin_dir);
   options.server_uids = {0, geteuid()};
@@ -92,7 +123,15 @@ absl::Status Dump() {
   return std::fflush(stdout) == 0 ? absl::OkStatus() : absl::ErrnoToStatus(errno, "write");
 }
 
+absl::Status Unboost() {
+  const auto undone = UndoBoosts(LedgerPath());
+  if (!undone.ok()) return undone.status();
+  spdlog::info("restored {} threads", *undone);
+  return absl::OkStatus();
+}
+
 absl::Status Run() {
+  if (absl::GetFlag(FLAGS_unboost)) return Unboost();
   if (absl::GetFlag(FLAGS_unpin)) return RemoveAllPins(absl::GetFlag(FLAGS_pin_dir));
   return absl::GetFlag(FLAGS_dump) ? Dump() : Serve();
 }

@@ -76,6 +76,12 @@ struct {
 	__uint(max_entries, 256 * 1024);
 } hint_ring SEC(".maps");
 
+/* Consumed by the agent's booster. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 * 1024);
+} boost_ring SEC(".maps");
+
 /* Written by lockhostd: it can cause nothing but its own wake-ups. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -3,6 +3,12 @@
 #ifndef LOCKHOST_AGENT_BPF_REPORT_BPF_H_
 #define LOCKHOST_AGENT_BPF_REPORT_BPF_H_
 
+static __always_inline uint64_t report_slot_at(uint64_t page, uint32_t vcpu_id)
+{
+	return page + sizeof(struct lockhost_report_header) +
+	       (uint64_t)vcpu_id * sizeof(struct lockhost_report_slot);
+}
+
 /*
  * Address of the vCPU's report slot in prev's address space, 0 if there is none. Only
  * meaningful while prev's memory map is loaded: at its own switch-out.
@@ -11,8 +17,7 @@ static __always_inline uint64_t report_slot(const struct lh_vm *vm, uint32_t vcp
 {
 	if (!vm->report_address || vcpu_id >= vm->report_slots || vm->tgid != tgid)
 		return 0;
-	return vm->report_address + sizeof(struct lockhost_report_header) +
-	       (uint64_t)vcpu_id * sizeof(struct lockhost_report_slot);
+	return report_slot_at(vm->report_address, vcpu_id);
 }
 
 /* False if there is none, or it is not in memory. */

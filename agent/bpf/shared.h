@@ -13,6 +13,8 @@
 
 #define LH_MAX_VMS 256u
 #define LH_NO_VM 0xffffffffu
+/* vCPUs that are asked whether they wait for a preempted holder, some 30 ns each. */
+#define LH_MAX_SEARCHED 64u
 
 /*
  * One VM, in the array `vms` at its vm_index. The first part is written by the agent, the
@@ -27,7 +29,8 @@ struct lh_vm {
 	uint64_t report_address; /* of the report page in the process; 0: none */
 	uint32_t report_slots;
 	int32_t tgid;
-	uint64_t reserved_agent[2];
+	uint64_t boost_from_ns; /* ktime: boosts may be asked for from then on; ~0: never */
+	uint64_t reserved_agent;
 
 	uint32_t live;        /* vCPUs that have a thread */
 	uint32_t seen;        /* vCPUs that ever had one */
@@ -84,14 +87,31 @@ struct lh_agent_event {
 	uint32_t reserved;
 };
 
-/* Per-CPU: an awaited vCPU that a brief thread displaced; tid 0: none. */
+/* Who is to be told that an awaited vCPU has stopped. */
+enum lh_told { LH_TELL_GUEST = 1, LH_TELL_BOOSTER = 2 };
+
+/*
+ * A vCPU that has stopped and is awaited. Per-CPU in `displaced`: one that gave way to a
+ * brief thread; tid 0: none.
+ */
 struct lh_displaced {
 	uint64_t vm_id;
 	uint64_t state_word;
+	uint64_t report_word;
 	uint32_t vm_index;
 	uint32_t vcpu_id;
 	uint32_t tid;
-	uint32_t reserved;
+	uint32_t told; /* enum lh_told */
+};
+
+/* Ring `boost_ring`: a vCPU was preempted that holds a lock somebody waits for. */
+struct lh_boost_event {
+	uint64_t vm_id;
+	uint64_t state_word;
+	uint64_t report_word;
+	uint64_t at_ns; /* of the preemption, ktime */
+	uint32_t vm_index;
+	uint32_t vcpu_id;
 };
 
 /* As HintEvent and InterestEntry of agent/channel/protocol.h. */
@@ -134,6 +154,8 @@ enum lh_counter {
 	LH_VCPU_ID_OUT_OF_RANGE, /* sightings of vCPUs with an id >= LOCKHOST_MAX_SLOTS */
 	LH_REPORT_UNREADABLE,    /* a report word was not in memory at the switch */
 	LH_STATS_EXHAUSTED,      /* a vCPU without statistics: all records are in use */
+	LH_BOOSTS_ASKED,         /* boost events delivered to the ring */
+	LH_BOOSTS_LOST,          /* not sent: the ring was full */
 	LH_COUNTER_COUNT
 };
 
@@ -142,7 +164,8 @@ LOCKHOST_ABI_ASSERT(sizeof(struct lh_kvm) == 24, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_registration) == 24, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_binding) == 48, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_agent_event) == 32, "shared with BPF");
-LOCKHOST_ABI_ASSERT(sizeof(struct lh_displaced) == 32, "shared with BPF");
+LOCKHOST_ABI_ASSERT(sizeof(struct lh_displaced) == 40, "shared with BPF");
+LOCKHOST_ABI_ASSERT(sizeof(struct lh_boost_event) == 40, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_hint_event) == 32, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_interest) == 256, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_table_command) == 32, "shared with BPF");

@@ -71,6 +71,8 @@ static __always_inline void switch_out(struct task_struct *prev, struct task_str
 	publish_state(slot, state);
 	binding->witnessed = word != 0;
 	tell_stopped(binding, vm, prev, next, report, word, slot->state_word, now);
+	if (!runnable)
+		ask_for_holder(binding, vm, report, now);
 }
 
 static __always_inline void switch_in(struct task_struct *next, bool was_brief)

@@ -27,7 +27,8 @@ absl::StatusOr<AgentEvent> ParseSource(Packet& packet) {
   const std::pair<uint32_t, UniqueFd*> places[] = {{kHintRingFd, &event.hint_ring},
                                                    {kInterestFd, &event.interest},
                                                    {kStatsFd, &event.stats},
-                                                   {kHostPageFd, &event.host_page}};
+                                                   {kHostPageFd, &event.host_page},
+                                                   {kBoostLogFd, &event.boost_log}};
   const auto expected = static_cast<size_t>(std::popcount(message->descriptors));
   if (packet.fds.size() != expected || (message->descriptors & kInterestFd) == 0) {
     return WrongDescriptors();
@@ -130,6 +131,13 @@ absl::Status AgentClient::RegisterVcpus(std::span<const pid_t> tids) {
   auto message = MakeMessage<RegisterVcpusMessage>(MessageType::kRegisterVcpus);
   message.count = static_cast<uint32_t>(tids.size());
   std::copy(tids.begin(), tids.end(), message.tids);
+  return Send(message);
+}
+
+absl::Status AgentClient::SetBoost(uint64_t vm_id, bool enabled) {
+  auto message = MakeMessage<SetBoostMessage>(MessageType::kSetBoost);
+  message.vm_id = vm_id;
+  message.enabled = enabled ? 1 : 0;
   return Send(message);
 }
 

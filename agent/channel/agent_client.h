@@ -27,6 +27,7 @@ struct SourceEvent {
                        // map, or a memfd sealed against resizing
   UniqueFd stats;      // for StatsReader::Attach; invalid where the source keeps none
   UniqueFd host_page;  // for HostPageReader::Attach
+  UniqueFd boost_log;  // for BoostLogReader::Attach; invalid where nothing is boosted
 };
 struct VmEvent {
   VmMessage message;
@@ -67,6 +68,9 @@ class AgentClient {
   absl::Status SetReportRegion(uint64_t vm_id, uint64_t address, uint32_t slot_count);
   // -> VmEvent or ErrorEvent. Index = vCPU id, 0 = that vCPU does not exist.
   absl::Status RegisterVcpus(std::span<const pid_t> tids);
+
+  // -> AckEvent or ErrorEvent. vm_id 0: every VM, also those to come.
+  absl::Status SetBoost(uint64_t vm_id, bool enabled);
 
   // Next event, nullopt when there is none now. Errors: UNAVAILABLE the agent has gone;
   // INVALID_ARGUMENT it sent what this version does not understand.

@@ -145,6 +145,8 @@ absl::Status ChannelServer::Handle(Peer& peer, const Packet& packet) {
       return HandleOwnTable(peer);
     case MessageType::kReportRegion:
       return HandleReportRegion(peer, packet);
+    case MessageType::kSetBoost:
+      return HandleSetBoost(peer, packet);
     default:  // CheckRequest lets nothing else through
       return HandleRegisterVcpus(peer, packet);
   }
@@ -163,7 +165,8 @@ absl::Status ChannelServer::SendSource(Peer& peer, const SourceAnnouncement& sou
   const std::pair<uint32_t, int> all[] = {{kHintRingFd, source.hint_ring_fd},
                                           {kInterestFd, source.interest_fd},
                                           {kStatsFd, source.stats_fd},
-                                          {kHostPageFd, source.host_page_fd}};
+                                          {kHostPageFd, source.host_page_fd},
+                                          {kBoostLogFd, source.boost_log_fd}};
   for (const auto& [bit, fd] : all) {
     if (fd < 0) continue;
     message.descriptors |= bit;
@@ -205,6 +208,16 @@ absl::Status ChannelServer::HandleReportRegion(Peer& peer, const Packet& packet)
   if (!region.ok()) return region.status();
   absl::Status status = CheckReportRegion(*region);
   if (status.ok()) status = handler_->SetReportRegion(peer.identity(), *region);
+  return Answer(peer, status);
+}
+
+absl::Status ChannelServer::HandleSetBoost(Peer& peer, const Packet& packet) {
+  const auto message = ParsePacket<SetBoostMessage>(packet);
+  if (!message.ok()) return message.status();
+  return Answer(peer, handler_->SetBoost(peer.identity(), message->vm_id, message->enabled != 0));
+}
+
+absl::Status ChannelServer::Answer(Peer& peer, const absl::Status& status) {
   if (!status.ok()) return Refuse(peer, std::string(status.message()));
   return peer.Send(MessageBytes(MakeMessage<PlainMessage>(MessageType::kAck)), {});
 }

@@ -30,6 +30,7 @@ struct SourceAnnouncement {
   int interest_fd = -1;
   int stats_fd = -1;
   int host_page_fd = -1;
+  int boost_log_fd = -1;
 };
 struct VmAnnouncement {
   VmMessage message;
@@ -50,6 +51,9 @@ class ChannelHandler {
                                        const ReportRegionMessage& region) = 0;
   virtual absl::StatusOr<VmAnnouncement> RegisterVcpus(const PeerIdentity& peer,
                                                        std::span<const int32_t> tids) = 0;
+  virtual absl::Status SetBoost(const PeerIdentity&, uint64_t /*vm_id*/, bool /*enabled*/) {
+    return absl::UnimplementedError("no boosts here");
+  }
 };
 
 struct ChannelOptions {
@@ -108,6 +112,8 @@ class ChannelServer {
   absl::Status HandleOwnTable(Peer& peer);
   absl::Status HandleReportRegion(Peer& peer, const Packet& packet);
   absl::Status HandleRegisterVcpus(Peer& peer, const Packet& packet);
+  absl::Status HandleSetBoost(Peer& peer, const Packet& packet);
+  absl::Status Answer(Peer& peer, const absl::Status& status);
   absl::Status Refuse(Peer& peer, const std::string& text);
   absl::Status SendSource(Peer& peer, const SourceAnnouncement& source);
   absl::Status SendVm(Peer& peer, const VmAnnouncement& vm);

@@ -10,7 +10,8 @@
  *   - any process may speak about VMs of its own pid: ask for its own table
  *     (kOwnTable), say where its guest's report page is mapped in its address
  *     space (kReportRegion), register its own threads as vCPUs where KVM cannot
- *     show them (kRegisterVcpus).
+ *     show them (kRegisterVcpus);
+ *   - root may switch boosts on and off (kSetBoost).
  * A record of another size, type or version closes the connection.
  */
 #ifndef LOCKHOST_AGENT_CHANNEL_PROTOCOL_H_
@@ -20,7 +21,7 @@
 
 namespace lockhost::agent {
 
-inline constexpr uint32_t kChannelVersion = 2;
+inline constexpr uint32_t kChannelVersion = 3;
 inline constexpr uint32_t kMaxVms = 256;
 inline constexpr uint32_t kMaxRegisteredVcpus = 128;
 
@@ -30,6 +31,7 @@ enum class MessageType : uint32_t {
   kOwnTable = 2,       // -> kVm as soon as a VM of the peer's pid is known (may be awaited)
   kReportRegion = 3,   // -> kAck or kError
   kRegisterVcpus = 4,  // -> kVm or kError
+  kSetBoost = 5,       // -> kAck or kError
   // From the agent.
   kSource = 16,  // fds: see SourceFd. Sent again when another source takes over.
   kVm = 17,      // fd: the VM's table. Sent again whenever a fact changes.
@@ -68,12 +70,20 @@ struct RegisterVcpusMessage {
   int32_t tids[kMaxRegisteredVcpus];  // index = vCPU id; 0 = that vCPU does not exist
 };
 
+struct SetBoostMessage {
+  MessageHeader header;
+  uint64_t vm_id;  // 0: every VM, also those to come
+  uint32_t enabled;
+  uint32_t reserved;
+};
+
 // Descriptors that come with kSource, in this order; bits of SourceMessage.descriptors.
 enum SourceFd : uint32_t {
   kHintRingFd = 1,  // BPF ring buffer of HintEvent; without it tables are to be polled under demand
   kInterestFd = 2,  // kMaxVms InterestEntry: BPF array, or a memfd. Always there
   kStatsFd = 4,     // array of lockhost_vcpu_stats (agent/table/vcpu_stats.h), of all VMs
   kHostPageFd = 8,  // HostPage (agent/table/host_page.h)
+  kBoostLogFd = 16,  // agent/table/boost_log.h; not there where nothing is boosted
 };
 
 struct SourceMessage {

@@ -22,6 +22,8 @@ size_t RequestSize(MessageType type) {
       return sizeof(ReportRegionMessage);
     case MessageType::kRegisterVcpus:
       return sizeof(RegisterVcpusMessage);
+    case MessageType::kSetBoost:
+      return sizeof(SetBoostMessage);
     default:
       return 0;
   }

@@ -43,6 +43,12 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(EventLoop* loop, const Agen
 absl::Status Agent::Start(const AgentOptions& options) {
   // The channel first: where another agent listens, nothing must be loaded or pinned.
   if (absl::Status status = StartChannel(options); !status.ok()) return status;
+  auto boosts = Boosts::Create(options.boost, clock_);
+  if (!boosts.ok()) return boosts.status();
+  boosts_ = *std::move(boosts);
+  if (boosts_->undone() != 0) {
+    spdlog::warn("restored {} threads that an earlier agent had left boosted", boosts_->undone());
+  }
   if (absl::Status status = StartSource(options); !status.ok()) return status;
   for (const VmRecord& record : chosen_.source->Adopted()) {
     const auto vm = TakeIn(record);
@@ -58,6 +64,7 @@ Agent::~Agent() {
     loop_->Forget(vm.pidfd.get());
     if (!chosen_.source->outlives_agent()) chosen_.source->RemoveVm(vm.record);
   }
+  if (boosts_ != nullptr) boosts_->Use(nullptr);
   if (chosen_.source != nullptr) loop_->Forget(chosen_.source->event_fd());
 }
 
@@ -149,6 +156,7 @@ absl::StatusOr<Vm*> Agent::TakeIn(const VmRecord& record) {
     return status;
   }
   spdlog::info("VM {}: pid {} {} {}", vm_id, record.process.pid, vm.facts.vmm, vm.facts.name);
+  boosts_->AddVm(*chosen_.source, record);
   Vm* taken = registry_.Insert(std::move(vm));
   channel_->AnnounceVm(Announcement(*taken));
   return taken;
@@ -159,6 +167,7 @@ void Agent::End(uint64_t vm_id, const char* why) {
   if (vm == nullptr) return;
   spdlog::info("VM {} has gone: {}", vm_id, why);
   loop_->Forget(vm->pidfd.get());
+  boosts_->RemoveVm(vm->record);
   chosen_.source->RemoveVm(vm->record);
   kvm_stats_.Forget(vm_id);
   auto gone = MakeMessage<VmGoneMessage>(MessageType::kVmGone);

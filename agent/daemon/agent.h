@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "agent/channel/channel_server.h"
+#include "agent/daemon/boosts.h"
 #include "agent/daemon/kvm_stats_collector.h"
 #include "agent/daemon/load_collector.h"
 #include "agent/kernel/procfs.h"
@@ -34,6 +35,7 @@ struct AgentOptions {
   std::string procfs_root = "/proc";
   std::string sysfs_root = "/sys";
   BpfOptions bpf = {};
+  BoostOptions boost = {};
   // Stands between the agent and the source that was chosen; for tests of sources that fail.
   std::function<std::unique_ptr<Source>(std::unique_ptr<Source>)> wrap_source = {};
 };
@@ -43,7 +45,7 @@ struct AgentOptions {
 class Agent : public ChannelHandler {
  public:
   // ALREADY_EXISTS: another agent listens at the socket or holds the pins. `loop` must
-  // outlive the agent.
+  // outlive the agent. REQUIRES: the process has one thread, if it may boost.
   static absl::StatusOr<std::unique_ptr<Agent>> Create(EventLoop* loop, const AgentOptions& options,
                                                        Clock clock);
   // Tables that nobody will write any more say "no hint" from here on.
@@ -56,6 +58,7 @@ class Agent : public ChannelHandler {
                                const ReportRegionMessage& region) override;
   absl::StatusOr<VmAnnouncement> RegisterVcpus(const PeerIdentity& peer,
                                                std::span<const int32_t> tids) override;
+  absl::Status SetBoost(const PeerIdentity& peer, uint64_t vm_id, bool enabled) override;
 
  private:
   Agent(EventLoop* loop, Procfs procfs, const std::string& sysfs_root, Clock clock)
@@ -97,6 +100,7 @@ class Agent : public ChannelHandler {
   Clock clock_;
   ChosenSource chosen_;
   VmRegistry registry_;
+  std::unique_ptr<Boosts> boosts_;
   std::unique_ptr<ChannelServer> channel_;
   std::unique_ptr<Timer> poll_timer_;
   std::unique_ptr<Timer> change_timer_;

@@ -55,6 +55,7 @@ void Agent::AdviseModes() {
 
 void Agent::WriteHostPage() {
   HostFigures figures = overcommit_.host();
+  SetFieldText(figures.boost_mechanism, NameOf(boosts_->mechanism()));
   for (const SourceCounter& counter : AllCounters()) {
     if (counter.id.empty() || figures.counter_count == kMaxHostCounters) continue;
     HostFigures::Counter& place = figures.counters[figures.counter_count++];
@@ -70,6 +71,7 @@ void Agent::WriteHostPage() {
     place.live_vcpus = vm.counts.live;
     place.kvm_stats.fill(kNotKnown);
     const KvmStatValues kvm = kvm_stats_.Of(vm_id);
+    place.boost = boosts_->Figures(vm.record.vm_index);
     for (size_t i = 0; i < kvm.size(); ++i) place.kvm_stats[i] = kvm[i].value_or(kNotKnown);
   }
   host_page_->Write(figures);

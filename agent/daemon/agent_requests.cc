@@ -23,8 +23,12 @@ SourceAnnouncement Agent::DescribeSource() {
   message.source = chosen_.source->kind();
   message.online_cpus = static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_ONLN));
   SetFieldText(message.reason, chosen_.reason);
-  return {message, chosen_.source->hint_ring_fd(), chosen_.source->interest_fd(),
-          chosen_.source->stats_fd(), host_page_->fd()};
+  return {message,
+          chosen_.source->hint_ring_fd(),
+          chosen_.source->interest_fd(),
+          chosen_.source->stats_fd(),
+          host_page_->fd(),
+          boosts_->log_fd()};
 }
 
 std::vector<VmAnnouncement> Agent::AllVms() {
@@ -90,6 +94,16 @@ absl::StatusOr<VmAnnouncement> Agent::RegisterVcpus(const PeerIdentity& peer,
     return status;
   }
   return Announcement(*vm);
+}
+
+absl::Status Agent::SetBoost(const PeerIdentity& peer, uint64_t vm_id, bool enabled) {
+  if (peer.uid != 0 && peer.uid != geteuid()) {
+    return absl::PermissionDeniedError("boosts are switched by root alone");
+  }
+  if (vm_id == 0) return boosts_->SetEnabled(std::nullopt, enabled);
+  const Vm* vm = registry_.Find(vm_id);
+  if (vm == nullptr) return absl::NotFoundError(absl::StrCat("no VM ", vm_id));
+  return boosts_->SetEnabled(vm->record.vm_index, enabled);
 }
 
 }  // namespace lockhost::agent

@@ -24,6 +24,9 @@ absl::Status Agent::TakeSource(ChosenSource chosen) {
   for (const std::string& note : chosen_.notes) spdlog::warn("{}", note);
   spdlog::info("source of run states: {}{}{}", SourceName(chosen_.source->kind()),
                chosen_.reason.empty() ? "" : "; ", chosen_.reason);
+  boosts_->Use(chosen_.source.get());
+  spdlog::info("boosts: {}{}{}", NameOf(boosts_->mechanism()),
+               boosts_->reason().empty() ? "" : "; ", boosts_->reason());
   auto collector = LoadCollector::Create(chosen_.source->stats_fd());
   if (!collector.ok()) return collector.status();
   load_collector_ = *std::move(collector);
@@ -45,6 +48,7 @@ void Agent::CountFailure(const absl::Status& status) {
     return;
   }
   loop_->Forget(chosen_.source->event_fd());
+  boosts_->Use(nullptr);
   const std::unique_ptr<Source> failed = std::move(chosen_.source);
   if (absl::Status taken = TakeSource(*std::move(next)); !taken.ok()) {
     spdlog::error("the next source: {}", std::string(taken.message()));
@@ -82,6 +86,7 @@ bool Agent::Move(Vm& vm) {
   vm.table = *std::move(table);
   vm.counts = chosen_.source->Counts(vm.record);
   vm.reports_readable = chosen_.source->ReportsReadable(vm.record);
+  boosts_->AddVm(*chosen_.source, vm.record);
   channel_->AnnounceVm(Announcement(vm));
   return true;
 }

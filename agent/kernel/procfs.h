@@ -41,6 +41,9 @@ class Procfs {
  public:
   static absl::StatusOr<Procfs> Open(const std::string& root = "/proc");
 
+  // The root directory; it stays this object's.
+  int fd() const { return root_.get(); }
+
   // Pids of all processes, and tids of one.
   std::vector<pid_t> Processes() const;
   std::vector<pid_t> Threads(pid_t pid) const;

@@ -67,6 +67,10 @@ BpfSource::~BpfSource() { ring_buffer__free(ring_); }
 int BpfSource::hint_ring_fd() const { return bpf_map__fd(programs_->skeleton().maps.hint_ring); }
 int BpfSource::interest_fd() const { return bpf_map__fd(programs_->skeleton().maps.interest); }
 int BpfSource::stats_fd() const { return bpf_map__fd(programs_->skeleton().maps.vcpu_stats); }
+std::optional<BoostFeed> BpfSource::boost_feed() const {
+  const auto& maps = programs_->skeleton().maps;
+  return BoostFeed{bpf_map__fd(maps.boost_ring), bpf_map__fd(maps.vms)};
+}
 int BpfSource::event_fd() const { return ring_buffer__epoll_fd(ring_); }
 std::chrono::milliseconds BpfSource::poll_interval() { return std::chrono::seconds(1); }
 
@@ -134,6 +138,7 @@ absl::Status BpfSource::Publish(const VmRecord& record) {
   vm.live = 0;
   vm.seen = 0;
   vm.events_from = 0;
+  Store(vm.boost_from_ns, UINT64_MAX);  // until a booster is there to answer
   std::fill(std::begin(vm.owner), std::end(vm.owner), 0);
   Store(vm.vm_id, record.vm_id);
   return record.key == 0 ? absl::OkStatus() : PublishKvm(record);
@@ -229,8 +234,10 @@ std::vector<SourceCounter> BpfSource::Counters() {
       {"vCPUs passed over: id too large", 0, true, "vcpu_id_out_of_range"},
       {"report words not readable at the switch", 0, false, "reports_unreadable"},
       {"vCPUs without statistics: too many", 0, true, "stats_exhausted"},
+      {"boosts asked for", 0, false, "boosts_asked"},
+      {"boosts not asked for: ring full", 0, true, "boosts_lost"},
   };
-  static_assert(LH_COUNTER_COUNT == 9);
+  static_assert(LH_COUNTER_COUNT == 11);
   const int cpus = libbpf_num_possible_cpus();
   if (cpus <= 0) return counters;
   std::vector<uint64_t> values(static_cast<size_t>(cpus));

@@ -39,6 +39,7 @@ class BpfSource : public Source {
   int hint_ring_fd() const override;
   int interest_fd() const override;
   int stats_fd() const override;
+  std::optional<BoostFeed> boost_feed() const override;
   int event_fd() const override;
   std::chrono::milliseconds poll_interval() override;
   absl::StatusOr<std::vector<VmSighting>> Poll() override;

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "agent/boost/boost_feed.h"
 #include "agent/channel/protocol.h"
 #include "agent/registry/vm.h"
 #include "client/page/hint_page.h"
@@ -41,6 +43,10 @@ class Source {
   virtual int interest_fd() const = 0;
   // The array of lockhost_vcpu_stats, for StatsReader::Attach; -1: this source keeps none.
   virtual int stats_fd() const { return -1; }
+
+  // What boosting needs; nullopt: this source does not see a lock holder's preemption as it
+  // happens.
+  virtual std::optional<BoostFeed> boost_feed() const { return std::nullopt; }
 
   // Readable when Poll() has something to say; -1: Poll() is due by time alone.
   virtual int event_fd() const = 0;

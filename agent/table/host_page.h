@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "agent/channel/protocol.h"
+#include "agent/table/boost_log.h"
 #include "agent/table/kvm_stat_names.h"
 #include "agent/table/sealed_memory.h"
 #include "client/page/hint_page.h"
@@ -19,7 +20,7 @@
 namespace lockhost::agent {
 
 inline constexpr uint64_t kHostPageMagic = 0x45474150'54534f48;  // "HOSTPAGE"
-inline constexpr uint32_t kHostPageVersion = 1;
+inline constexpr uint32_t kHostPageVersion = 2;
 inline constexpr uint32_t kMaxHostCounters = 64;
 
 // Means over the last second and the last ten.
@@ -43,6 +44,7 @@ struct VmFigures {
   lockhost_mode mode = LOCKHOST_MODE_UNSPECIFIED;
   uint32_t live_vcpus = 0;
   std::array<uint64_t, kMaxKvmStats> kvm_stats{};
+  BoostFigures boost;
 };
 
 struct HostFigures {
@@ -54,6 +56,7 @@ struct HostFigures {
   std::array<double, 2> overcommit{};      // (runnable vCPUs + others) / CPUs
   uint32_t counter_count = 0;
   uint32_t reserved = 0;
+  char boost_mechanism[8] = {};  // "fifo", "nice"; "none": nothing is boosted
   struct Counter {
     char id[40];
     uint64_t value;

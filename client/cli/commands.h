@@ -31,6 +31,10 @@ absl::Status ListCommand(const Options& options);
 absl::Status WatchCommand(const Options& options, const std::string& vm);
 absl::Status TopCommand(const Options& options);
 
+// Lets the host boost a VM's preempted lock holders, or not; "all": every VM's, also of those
+// to come. Root alone may; it holds until the agent ends.
+absl::Status BoostCommand(const Options& options, const std::string& vm, bool enabled);
+
 // Whether hints will flow.
 bool DoctorCommand(const Options& options);
 

@@ -11,7 +11,7 @@
 
 ABSL_FLAG(std::string, socket, "/run/lockhost/admin.sock", "lockhostd's admin socket");
 ABSL_FLAG(std::string, agent_socket, "/run/lockhost-agent/agent.sock",
-          "doctor: where lockhost-agent listens");
+          "doctor, boost: where lockhost-agent listens");
 ABSL_FLAG(std::string, pin_dir, "/sys/fs/bpf/lockhost", "doctor: where the agent pins");
 ABSL_FLAG(std::string, procfs_root, "/proc", "doctor: where the proc file system is mounted");
 ABSL_FLAG(std::string, sysfs_root, "/sys", "doctor: where sysfs is mounted");
@@ -32,6 +32,7 @@ constexpr char kUsage[] =
     "  lockhost vms          the VMs of this host\n"
     "  lockhost watch VM     one VM's vCPUs, again and again\n"
     "  lockhost top          all VMs and their vCPUs; q ends\n"
+    "  lockhost boost VM on  run its preempted lock holders at once; or off; or all VMs\n"
     "VM is an id, a name, a UUID, or the beginning of one.";
 
 int Usage(const std::string& complaint) {
@@ -73,6 +74,12 @@ int Run(const std::vector<std::string>& words) {
   if (command == "watch") {
     if (words.size() != 2) return Usage("watch takes one VM");
     return ExitCode(WatchCommand(options, words[1]));
+  }
+  if (command == "boost") {
+    if (words.size() != 3 || (words[2] != "on" && words[2] != "off")) {
+      return Usage("boost takes one VM, or all, and on or off");
+    }
+    return ExitCode(BoostCommand(options, words[1], words[2] == "on"));
   }
   if (words.size() != 1) return Usage(command + " takes no more words");
   if (command == "doctor") return DoctorCommand(options) ? 0 : 1;

@@ -72,6 +72,14 @@ inline void MarkAwaited(const lockhost_env& env, uint32_t vcpu) {
   }
 }
 
+// Says whom a thread on `vcpu` waits for; LOCKHOST_UNKNOWN_VCPU: nobody any more.
+inline void ReportWaiting(const lockhost_env& env, uint32_t vcpu, uint32_t holder) {
+  if (vcpu >= env.pages.report_slots) return;
+  const uint64_t waits_for = holder == LOCKHOST_UNKNOWN_VCPU ? 0 : uint64_t{holder} + 1;
+  uint64_t& place = lockhost_report_slot_at(env.pages.reports, vcpu)->waits_for;
+  __atomic_store_n(&place, waits_for, __ATOMIC_RELAXED);
+}
+
 // Wakes the guest agent if it armed the bell: demand begins.
 inline void RingIfArmed(const lockhost_env& env) {
   lockhost_report_header* reports = env.pages.reports;

@@ -31,6 +31,13 @@ class Wait {
 
   // False: the deadline has passed, and the lock is somebody else's.
   bool Run() {
+    const bool taken = RunUntilTaken();
+    if (looked_ns_ != 0) ReportWaiting(env_, vcpu_, LOCKHOST_UNKNOWN_VCPU);
+    return taken;
+  }
+
+ private:
+  bool RunUntilTaken() {
     for (uint32_t round = 1;; ++round) {
       const uint32_t seen = __atomic_load_n(word_, __ATOMIC_RELAXED);
       if (!IsHeld(seen)) {
@@ -57,7 +64,6 @@ class Wait {
     }
   }
 
- private:
   // Takes stock: who holds the lock, does it move, does the holder run.
   Advice Look(uint32_t seen) {
     const uint64_t now_ns = looked_ns_ = env_.platform->now_ns(env_.context);
@@ -67,6 +73,7 @@ class Wait {
       waiting_.awaited_vcpu = holder;
       progress_ = progress;
       stalled_since_ns_ = now_ns;
+      ReportWaiting(env_, vcpu_, holder);
     }
     MarkAwaited(env_, holder);
     RingIfArmed(env_);
@@ -140,6 +147,7 @@ class Wait {
     heir_ = env_.platform->wait(env_.context, word_, expected, timeout_ns, &waiting_) != 0;
     slept_ = true;
     stalled_since_ns_ = 0;
+    ReportWaiting(env_, vcpu_, LOCKHOST_UNKNOWN_VCPU);
     vcpu_ = env_.platform->current_vcpu(env_.context);
     tag_ = HolderTag(vcpu_);
   }

@@ -38,7 +38,14 @@ struct lockhost_report_slot {
    * holder migrates between vCPUs: legal, readers treat it as a hint.
    */
   uint64_t report_word;
-  uint64_t reserved_holder[7]; /* zero */
+  /*
+   * vCPU id + 1 of the holder that the thread which last waited on this vCPU waits for,
+   * asleep or spinning; 0: none. Plain relaxed stores by the vCPU itself. The host reads it
+   * at the switch: whether a preempted holder keeps anybody waiting, and, when a waiter
+   * goes to sleep, whom to run again. May be wrong for a while, as above.
+   */
+  uint64_t waits_for;
+  uint64_t reserved_holder[6]; /* zero */
   /*
    * Non-zero: somebody has lately waited for a lock held on this vCPU. Set by
    * waiters only if it was zero (so a contended lock does not bounce the line),
@@ -54,6 +61,7 @@ LOCKHOST_ABI_ASSERT(sizeof(struct lockhost_report_slot) == 128, "one line a writ
 
 #define LOCKHOST_REPORT_HOLDER_MASK 0xffffULL
 #define LOCKHOST_REPORT_COUNT_SHIFT 16
+#define LOCKHOST_REPORT_WAITS_FOR_OFFSET 8u
 #define LOCKHOST_REPORT_AWAITED_OFFSET 64u
 
 #define LOCKHOST_REPORT_PAGE_BYTES(slot_count) (64u + 128u * (slot_count))

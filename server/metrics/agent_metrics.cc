@@ -148,6 +148,40 @@ void AddKvmStats(const agent::HostFigures& figures, Families* out) {
   out->push_back(times.Take());
 }
 
+// Boosts of preempted lock holders.
+void AddBoosts(const agent::HostFigures& figures, Families* out) {
+  const std::string mechanism(agent::FieldText(figures.boost_mechanism));
+  Family ended = CounterFamily("lockhost_boosts_total", "Boosts of a VM's lock holders, by end.");
+  Family denied = CounterFamily("lockhost_boosts_denied_total", "Boosts that were not granted.");
+  Family seconds =
+      CounterFamily("lockhost_boost_seconds_total", "Time that boosted vCPUs of a VM had a CPU.");
+  Family budget = GaugeFamily("lockhost_boost_budget_seconds",
+                              "Boosted time that a VM could use when it was boosted last.");
+  Family debt =
+      GaugeFamily("lockhost_boost_debt_seconds", "Boosted time that a VM is still to make up for.");
+  Family enabled = GaugeFamily("lockhost_boost_enabled", "1 where a VM's holders are boosted.");
+  for (const agent::VmFigures& vm : figures.vms) {
+    if (vm.vm_id == 0) continue;
+    const std::string id = absl::StrCat(vm.vm_id);
+    for (size_t i = 0; i < agent::kBoostEnds; ++i) {
+      ended.Add(
+          {{"vm", id}, {"mechanism", mechanism}, {"result", std::string(agent::kBoostEndNames[i])}},
+          static_cast<double>(vm.boost.ended[i]));
+    }
+    for (size_t i = 0; i < agent::kBoostDenials; ++i) {
+      denied.Add({{"vm", id}, {"reason", std::string(agent::kBoostDenialNames[i])}},
+                 static_cast<double>(vm.boost.denied[i]));
+    }
+    seconds.Add({{"vm", id}}, static_cast<double>(vm.boost.boosted_ns) * kSecondsPerNs);
+    budget.Add({{"vm", id}}, static_cast<double>(vm.boost.budget_left_ns) * kSecondsPerNs);
+    debt.Add({{"vm", id}}, static_cast<double>(vm.boost.debt_ns) * kSecondsPerNs);
+    enabled.Add({{"vm", id}}, static_cast<double>(vm.boost.enabled));
+  }
+  for (Family* family : {&ended, &denied, &seconds, &budget, &debt, &enabled}) {
+    out->push_back(family->Take());
+  }
+}
+
 void AddCounters(const agent::HostFigures& figures, Families* out) {
   Family counters = CounterFamily("lockhost_agent_events_total",
                                   "What the agent and its source count (agent/README.md).");
@@ -198,6 +232,7 @@ void AddHostPage(const agent::HostPageReader* page, Families* out) {
   AddHostLoad(*figures, out);
   AddVmLoads(*figures, out);
   AddKvmStats(*figures, out);
+  AddBoosts(*figures, out);
   AddCounters(*figures, out);
 }
 

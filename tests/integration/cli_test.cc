@@ -71,9 +71,21 @@ TEST_F(CliTest, AMissingDaemonIsSaidWithTheUnitToStart) {
   }
 }
 
+TEST_F(CliTest, BoostsAreSwitchedForOneVmOrAll) {
+  const std::string agent = " --agent_socket=" + host_.AgentSocket();
+  EXPECT_EQ(Ask("boost 7 off" + agent).code, 0);
+  EXPECT_EQ(Ask("boost all on" + agent).code, 0);
+  EXPECT_EQ(host_.agent().Boosted(), (std::map<uint64_t, bool>{{0, true}, {TestHost::kVm, false}}));
+  const Outcome refused = Ask("boost all off" + agent);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.output, HasSubstr("no boosts here: for a reason"));
+  EXPECT_EQ(Ask("boost nosuch on" + agent).code, 1);
+  EXPECT_EQ(Ask("boost all on --agent_socket=/nowhere/agent.sock").code, 1);
+}
+
 TEST_F(CliTest, MistakesInUseExitWithTwo) {
-  for (const char* bad :
-       {"", "nosuch", "watch", "vms extra", "top --interval=1ms", "vms --deadline=0s"}) {
+  for (const char* bad : {"", "nosuch", "watch", "vms extra", "top --interval=1ms",
+                          "vms --deadline=0s", "boost 7", "boost 7 maybe"}) {
     EXPECT_EQ(RunCli(bad).code, 2) << bad;
   }
 }

@@ -123,6 +123,18 @@ absl::StatusOr<agent::VmAnnouncement> TestAgent::RegisterVcpus(const agent::Peer
   return absl::UnimplementedError("not in this test");
 }
 
+absl::Status TestAgent::SetBoost(const agent::PeerIdentity&, uint64_t vm_id, bool enabled) {
+  if (!enabled && vm_id == 0) return absl::FailedPreconditionError("no boosts here: for a reason");
+  boosted_[vm_id] = enabled;
+  return absl::OkStatus();
+}
+
+std::map<uint64_t, bool> TestAgent::Boosted() {
+  std::map<uint64_t, bool> boosted;
+  Do([&] { boosted = boosted_; });
+  return boosted;
+}
+
 agent::VmAnnouncement TestAgent::Announcement(uint64_t vm_id) {
   const Vm& vm = vms_.at(vm_id);
   auto message = agent::MakeMessage<agent::VmMessage>(agent::MessageType::kVm);

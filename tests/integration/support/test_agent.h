@@ -38,6 +38,8 @@ class TestAgent : private agent::ChannelHandler {
   // What a source would be asked for.
   bool HasDemand(uint64_t vm_id);
   bool HasSubscriber();
+  // What was asked for last, by VM; 0: all.
+  std::map<uint64_t, bool> Boosted();
 
  private:
   struct Vm {
@@ -54,6 +56,7 @@ class TestAgent : private agent::ChannelHandler {
                                const agent::ReportRegionMessage& region) override;
   absl::StatusOr<agent::VmAnnouncement> RegisterVcpus(const agent::PeerIdentity& peer,
                                                       std::span<const int32_t> tids) override;
+  absl::Status SetBoost(const agent::PeerIdentity& peer, uint64_t vm_id, bool enabled) override;
   agent::VmAnnouncement Announcement(uint64_t vm_id);
   // Runs in the agent's thread, and waits for it.
   void Do(std::function<void()> work);
@@ -63,6 +66,7 @@ class TestAgent : private agent::ChannelHandler {
   std::unique_ptr<agent::EventLoop> loop_;
   std::unique_ptr<agent::ChannelServer> channel_;
   std::map<uint64_t, Vm> vms_;
+  std::map<uint64_t, bool> boosted_;
   UniqueFd wake_;
   std::mutex mutex_;
   std::vector<std::function<void()>> work_;  // guarded by mutex_

@@ -44,7 +44,7 @@ class TestServer {
 class TestGuest {
  public:
   explicit TestGuest(const std::string& host_socket, uint32_t slots = 8,
-            lockhost_page_path path = LOCKHOST_PAGE_PATH_GRPC);
+                     lockhost_page_path path = LOCKHOST_PAGE_PATH_GRPC);
   ~TestGuest();
 
   // As the lock does: marks the holder's vCPU, rings if the bell is armed.
@@ -77,6 +77,7 @@ class TestHost {
   TestAgent& agent() { return *agent_; }
   TestServer& server() { return *server_; }
   std::string VmSocket(uint64_t vm_id = kVm) const;
+  std::string AgentSocket() const { return directory_.path() + "/agent.sock"; }
   std::string AdminSocket() const { return directory_.path() + "/run/admin.sock"; }
   std::shared_ptr<grpc::Channel> Connect(const std::string& socket) const;
 

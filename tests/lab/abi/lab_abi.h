@@ -51,9 +51,10 @@ enum class Subject : uint32_t {
   kLockhostNoHints = 3,
   kLockhostGrpc = 4,
   kLockhostDirect = 5,
-  kBusy = 6,  // no lock: every vCPU computes; for calibration, and to be seen by the agent
+  kLockhostBoost = 6,  // kLockhostDirect, and the host runs preempted holders at once
+  kBusy = 7,  // no lock: every vCPU computes; for calibration, and to be seen by the agent
 };
-inline constexpr uint32_t kSubjects = 6;  // those that lock
+inline constexpr uint32_t kSubjects = 7;  // those that lock
 
 // One run. Read-only for the guest.
 struct alignas(kCacheLine) RunConfig {

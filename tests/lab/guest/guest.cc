@@ -69,6 +69,7 @@ void Run(const RunConfig& config, uint32_t vcpu) {
     case Subject::kLockhostNoHints:
     case Subject::kLockhostGrpc:
     case Subject::kLockhostDirect:
+    case Subject::kLockhostBoost:
       return Contend<Lockhost>(config, self);
     case Subject::kBusy:
       return StayBusy(config, self);

@@ -104,15 +104,27 @@ absl::Status AgentLink::ShareReports(const SharedMemory& reports, uint32_t slots
   const auto address = reinterpret_cast<uint64_t>(reports.data());
   absl::Status sent = client_.SetReportRegion(vm_.vm_id, address, slots);
   if (!sent.ok()) return sent;
+  absl::Status answer = AwaitAnswer();
+  return absl::IsFailedPrecondition(answer) ? absl::OkStatus() : answer;
+}
+
+absl::Status AgentLink::SetBoost(bool enabled) {
+  absl::Status sent = client_.SetBoost(vm_.vm_id, enabled);
+  return sent.ok() ? AwaitAnswer() : sent;
+}
+
+absl::Status AgentLink::AwaitAnswer() {
   const auto deadline = steady_clock::now() + kAnswerTimeout;
   while (steady_clock::now() < deadline) {
     absl::StatusOr<agent::AgentEvent> event = client_.Await(kAnswerTimeout);
     if (!event.ok()) return event.status();
     if (std::holds_alternative<agent::AckEvent>(*event)) return absl::OkStatus();
-    if (std::holds_alternative<agent::ErrorEvent>(*event)) return absl::OkStatus();
+    if (const auto* error = std::get_if<agent::ErrorEvent>(&*event)) {
+      return absl::FailedPreconditionError(error->text);
+    }
     if (auto* vm = std::get_if<agent::VmEvent>(&*event)) vm_ = vm->message;
   }
-  return absl::DeadlineExceededError("the agent did not answer about the report page");
+  return absl::DeadlineExceededError("the agent did not answer");
 }
 
 }  // namespace lockhost::lab

@@ -42,6 +42,10 @@ class AgentLink {
   // memory says so; that is no failure.
   absl::Status ShareReports(const SharedMemory& reports, uint32_t slots);
 
+  // Lets the host boost this VM's preempted lock holders, or not. FAILED_PRECONDITION: it
+  // cannot, and why.
+  absl::Status SetBoost(bool enabled);
+
   // What the agent knows of this VM; valid after AttachTable().
   const agent::VmMessage& vm() const { return vm_; }
 
@@ -49,6 +53,8 @@ class AgentLink {
   explicit AgentLink(agent::AgentClient client) : client_(std::move(client)) {}
   absl::Status AwaitVm(Runner& runner);
   absl::Status Drain();
+  // The answer to a request: OK, or FAILED_PRECONDITION with the agent's refusal.
+  absl::Status AwaitAnswer();
 
   agent::AgentClient client_;
   agent::VmMessage vm_ = {};

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/program_flags.h"
+#include "tests/lab/harness/neighbours.h"
 #include "tests/lab/harness/session.h"
 #include "tests/lab/harness/subject_names.h"
 #include "tests/lab/harness/summary.h"
@@ -25,6 +26,9 @@ ABSL_FLAG(std::string, backend, "auto", "kvm, threads or auto");
 ABSL_FLAG(bool, with_daemons, false, "start agent, lockhostd and guest agents beside the VM");
 ABSL_FLAG(std::string, agent_socket, "",
           "use the agent that listens here: table and reports alone");
+ABSL_FLAG(uint32_t, hogs, 0, "processes that compute for ever beside the VM");
+ABSL_FLAG(std::string, pinning, "B",
+          "A: a CPU for each vCPU and hog, B: none, C: vCPUs on one CPU");
 ABSL_FLAG(bool, own_lease, false, "hold the direct page's lease without a guest agent");
 
 namespace lockhost::lab {
@@ -118,6 +122,12 @@ absl::Status Main() {
   if (!subjects.ok()) return subjects.status();
   absl::StatusOr<std::unique_ptr<Session>> session = MakeSession();
   if (!session.ok()) return session.status();
+  const std::optional<Pinning> pinning = PinningNamed(absl::GetFlag(FLAGS_pinning));
+  if (!pinning.has_value()) return absl::InvalidArgumentError("--pinning: one of A, B, C");
+  const auto hogs = Neighbours::Start(absl::GetFlag(FLAGS_hogs));
+  if (!hogs.ok()) return hogs.status();
+  absl::Status pinned = Pin(*pinning, (*session)->machine().vcpu_tids(), (*hogs)->pids());
+  if (!pinned.ok()) return pinned;
   RunSpec spec = {
       .critical_ns = absl::GetFlag(FLAGS_cs_ns),
       .gap_ns = absl::GetFlag(FLAGS_gap_ns),

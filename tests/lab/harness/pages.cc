@@ -104,7 +104,7 @@ void Pages::Assign(Subject subject, bool watched, RunConfig& config) const {
     config.lease = grpc_page_at_;
     config.hints = grpc_page_at_;
     config.hint_slots = lockhost_check_hint_page(Header(grpc_page_.data()), grpc_page_.bytes());
-  } else if (subject == Subject::kLockhostDirect) {
+  } else if (subject == Subject::kLockhostDirect || subject == Subject::kLockhostBoost) {
     const bool leased =
         lockhost_check_hint_page(Header(direct_lease_.data()), direct_lease_.bytes()) != 0;
     config.lease = leased ? direct_lease_at_ : 0;

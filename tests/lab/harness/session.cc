@@ -85,13 +85,29 @@ void Session::AwaitQuiet() {
   }
 }
 
-absl::StatusOr<RunResult> Session::Run(const RunSpec& spec, const std::function<void()>& during) {
-  if (link_.has_value() && shared_watched_ != spec.watched()) {
+// Which report page is in use, and whether this VM's holders are boosted.
+absl::Status Session::TellAgent(const RunSpec& spec) {
+  const bool boosted = spec.subject == Subject::kLockhostBoost;
+  if (shared_watched_ != spec.watched()) {
     absl::Status told = link_->ShareReports(pages_->reports(spec.watched()), machine_->vcpus());
+    if (!told.ok()) return told;
+    shared_watched_ = spec.watched();
+  }
+  if (boosted_ != boosted) {
+    absl::Status told = link_->SetBoost(boosted);
+    // An agent that cannot boost need not be told not to.
+    if (!told.ok() && (boosted || !absl::IsFailedPrecondition(told))) return told;
+    boosted_ = boosted;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RunResult> Session::Run(const RunSpec& spec, const std::function<void()>& during) {
+  if (link_.has_value()) {
+    absl::Status told = TellAgent(spec);
     // An agent that has died is CheckDaemons()'s news; the guest's locks do without.
     if (absl::IsUnavailable(told)) link_.reset();
     if (!told.ok() && link_.has_value()) return told;
-    shared_watched_ = spec.watched();
   }
   absl::StatusOr<RunResult> result = runner_->Run(spec, during);
   if (spec.watched()) AwaitQuiet();
@@ -102,6 +118,7 @@ absl::Status Session::StopDaemons() {
   if (daemons_ != nullptr) daemons_->Stop();
   link_.reset();
   shared_watched_.reset();
+  boosted_.reset();
   return pages_->DetachTable();
 }
 

@@ -56,6 +56,7 @@ class Session {
  private:
   Session() = default;
   void AwaitQuiet();
+  absl::Status TellAgent(const RunSpec& spec);
 
   std::string why_not_kvm_;
   std::unique_ptr<RunDirectory> directory_;
@@ -66,6 +67,7 @@ class Session {
   SourceFacts source_;
   std::optional<AgentLink> link_;
   std::optional<bool> shared_watched_;  // which report page the agent was told of
+  std::optional<bool> boosted_;         // what it was told last
 };
 
 }  // namespace lockhost::lab

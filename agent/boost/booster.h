@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LOCKHOST_AGENT_BOOST_BOOSTER_H_
+#define LOCKHOST_AGENT_BOOST_BOOSTER_H_
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "agent/boost/budget.h"
+#include "agent/boost/mechanism.h"
+#include "agent/table/boost_log.h"
+
+namespace lockhost::agent {
+
+struct BoostLimits {
+  uint64_t longest_ns = 200'000;  // of one boost, from 20 us to 2 ms
+  double vm_share = 0.05;         // of one CPU, that a VM may use on average
+  double host_share = 0.1;  // the same for all VMs together; of all CPUs, as a fraction of one
+  uint64_t burst_ns = 10'000'000;
+  uint32_t at_once = 1;  // boosted threads; fewer than CPUs, so that one is left for the rest
+};
+
+// A preempted vCPU that holds a lock somebody waits for, as BPF or lockhostd tells.
+struct BoostRequest {
+  uint64_t vm_id = 0;
+  uint32_t vm_index = 0;
+  uint32_t vcpu_id = 0;
+  uint64_t state_word = 0;   // of that preemption; anything later makes the request stale
+  uint64_t report_word = 0;  // of the lock that it held; 0: not known
+  uint64_t at_ns = 0;        // when it was preempted
+};
+
+// What the booster does to the world. `vm_index` is that of a VM that was added.
+class BoostPlatform {
+ public:
+  virtual ~BoostPlatform() = default;
+  virtual uint64_t StateWord(uint32_t vm_index, uint32_t vcpu_id) = 0;
+  // Since when that state holds.
+  virtual uint64_t SinceNs(uint32_t vm_index, uint32_t vcpu_id) = 0;
+  // The thread that runs the vCPU, as the scheduler's own tracepoints know it; 0: none.
+  virtual int32_t Owner(uint32_t vm_index, uint32_t vcpu_id) = 0;
+  // nullopt: not readable.
+  virtual std::optional<uint64_t> ReportWord(uint32_t vm_index, uint32_t vcpu_id) = 0;
+  // From then on the kernel tells of this VM's preempted holders; UINT64_MAX: never.
+  virtual void ListenFrom(uint32_t vm_index, uint64_t from_ns) = 0;
+  // Boosts that thread; what it takes to undo it is kept for Restore(). NOT_FOUND: it has
+  // gone; FAILED_PRECONDITION: it is no ordinary thread.
+  virtual absl::Status Raise(uint32_t vm_index, int32_t tid) = 0;
+  virtual void Restore(int32_t tid) = 0;
+  // The thread was boosted for so long and is to make up for it.
+  virtual void Charge(uint32_t vm_index, int32_t tid, uint64_t used_ns, uint64_t now_ns) = 0;
+};
+
+// Decides who is boosted and for how long. A boost ends at the earliest of: the lock was
+// released, the vCPU halted or went, the time limit. One boost a preemption, and none that
+// is not paid for. Holders that keep each other off a CPU cannot take turns: boosted threads
+// do not preempt each other.
+//
+// Pure but for its platform. Not thread-safe.
+class Booster {
+ public:
+  // `platform` and `log` must outlive it.
+  Booster(const BoostLimits& limits, BoostMechanism mechanism, BoostPlatform* platform,
+          BoostLogWriter* log);
+
+  void AddVm(uint64_t vm_id, uint32_t vm_index, uint64_t now_ns);
+  // Ends its boosts; none comes after.
+  void RemoveVm(uint32_t vm_index, uint64_t now_ns);
+  // Of one VM, or of all: the off switch.
+  void SetVmEnabled(uint32_t vm_index, bool enabled, uint64_t now_ns);
+  void SetEnabled(bool enabled, uint64_t now_ns);
+
+  void Request(const BoostRequest& request, uint64_t now_ns);
+  // Ends what is over; returns when to look again, UINT64_MAX: not before another request.
+  uint64_t Look(uint64_t now_ns);
+
+  size_t active() const { return boosts_.size(); }
+  // Zeros for an index without a VM; debt_ns is the platform's to say.
+  BoostFigures Figures(uint32_t vm_index) const;
+  // Indices whose figures are not what they were at the last call.
+  std::set<uint32_t> TakeChanged() { return std::exchange(changed_, {}); }
+
+ private:
+  struct Vm {
+    uint64_t vm_id;
+    bool enabled = true;
+    BoostBudget budget;
+    BoostFigures figures{};
+    std::map<uint32_t, uint64_t> granted{};  // by vCPU: the preemption it was boosted for
+  };
+  struct Boost {
+    BoostRequest request;
+    int32_t tid;
+    uint64_t raised_at_ns;
+    uint64_t running_at_ns = 0;  // 0: not yet seen on a CPU
+  };
+
+  std::optional<BoostDenial> WhyNot(const BoostRequest& request, Vm& vm, uint64_t now_ns);
+  bool IsBoosted(const BoostRequest& request) const;
+  void Deny(uint32_t vm_index, Vm& vm, BoostDenial denial);
+  void Listen(uint32_t vm_index, Vm& vm, uint64_t now_ns);
+  std::optional<BoostEnd> IsOver(Boost& boost, uint64_t now_ns);
+  void End(const Boost& boost, BoostEnd end, uint64_t now_ns);
+  void EndAllOf(std::optional<uint32_t> vm_index, uint64_t now_ns);
+
+  const BoostLimits limits_;
+  const BoostMechanism mechanism_;
+  BoostPlatform& platform_;
+  BoostLogWriter& log_;
+  bool enabled_ = true;
+  BoostBudget host_budget_;
+  std::map<uint32_t, Vm> vms_;  // by vm_index
+  std::vector<Boost> boosts_;   // at most limits_.at_once
+  std::set<uint32_t> changed_;
+};
+
+}  // namespace lockhost::agent
+
+#endif  // LOCKHOST_AGENT_BOOST_BOOSTER_H_
