@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 300
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo       real KVM vCPUs, six locks, one table; 5 minutes after the build"
+	@echo "make demo       real KVM vCPUs, seven locks, one table; 5 minutes after the build"
 	@echo "make test       build (debug) and run the tests"
 	@echo "make test-long  the tests that take minutes, and fuzz"
 	@echo "make fuzz       libFuzzer on every parser of foreign bytes, FUZZ_SECONDS ($(FUZZ_SECONDS)) each"

@@ -114,7 +114,9 @@ TEST_F(DemoTest, QuickRunSaysEverythingAndLeavesNothing) {
   ExpectFields(json.fields().at("perturbation").struct_value(),
                {"idle_ratio", "extra_switches_per_event"});
   const auto& rows = json.fields().at("subjects").list_value();
-  EXPECT_EQ(rows.values_size(), 36);
+  const bool boosted =
+      json.fields().at("absent").struct_value().fields().count("subjects.lockhost-boost") == 0;
+  EXPECT_EQ(rows.values_size(), boosted ? 42 : 36);
   for (const Value& row : rows.values()) ExpectRow(row.struct_value());
   for (const pid_t pid : daemons) EXPECT_FALSE(IsAlive(pid));
   EXPECT_EQ(RunDirectories(), before);

@@ -45,6 +45,7 @@ std::unique_ptr<Results> MadeUp(bool oracle) {
                       .why_not_kvm = oracle ? "" : "/dev/kvm: Permission denied",
                       .source = oracle ? "bpf" : "procfs",
                       .source_reason = oracle ? "" : "BPF needs CAP_BPF",
+                      .why_not_boosted = oracle ? "" : "no boosts here: not with procfs",
                       .oracle = oracle,
                       .machine = "A \"quoted\" CPU with quite a long name @ 2.50GHz",
                       .kernel = "6.1.0",
@@ -55,6 +56,7 @@ std::unique_ptr<Results> MadeUp(bool oracle) {
   for (const uint32_t ratio : {1u, 2u, 4u}) {
     for (const Section section : {Section{400, 200}, Section{20'000, 10'000}}) {
       for (uint32_t i = 0; i < kSubjects; ++i) {
+        if (!oracle && static_cast<Subject>(i) == Subject::kLockhostBoost) continue;
         auto cell =
             std::make_unique<Cell>(Cell{static_cast<Subject>(i), ratio, ratio * 2, section, {}});
         for (int run = 0; run < 5; ++run) cell->summary.Add(MadeUpRun(cell->subject));
@@ -97,10 +99,16 @@ TEST(Text, TheFirstLineSaysWhatStandsInForVcpus) {
   EXPECT_THAT(text, HasSubstr("procfs"));
 }
 
-TEST(Text, TheVerdictLeavesTheTailToTheScheduler) {
-  const std::string verdict = Verdict(*MadeUp(true));
+TEST(Text, WithoutABoostTheVerdictLeavesTheTailToTheScheduler) {
+  const std::string verdict = Verdict(*MadeUp(false));
   EXPECT_THAT(verdict, HasSubstr("scheduler"));
   EXPECT_EQ(Verdict(Results()), "Too little was run to say anything.\n");
+}
+
+TEST(Text, TheVerdictSaysWhatTheBoostDidToTheTail) {
+  const auto boosted = MadeUp(true);
+  EXPECT_THAT(Verdict(*boosted), HasSubstr("with a boost of the"));
+  EXPECT_THAT(Introduction(MadeUp(false)->setting), HasSubstr("not with procfs"));
 }
 
 TEST(Text, ShortTimesHaveFiveCharacters) {

@@ -52,7 +52,7 @@ enum class Subject : uint32_t {
   kLockhostGrpc = 4,
   kLockhostDirect = 5,
   kLockhostBoost = 6,  // kLockhostDirect, and the host runs preempted holders at once
-  kBusy = 7,  // no lock: every vCPU computes; for calibration, and to be seen by the agent
+  kBusy = 7,           // no lock: every vCPU computes; for calibration, and to be seen by the agent
 };
 inline constexpr uint32_t kSubjects = 7;  // those that lock
 

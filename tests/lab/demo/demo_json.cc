@@ -174,6 +174,9 @@ std::string ToJson(const Results& results) {
     reasons["subjects.lhp, wasted_spin_share, false_park_share"] =
         "no oracle: the agent's source is not BPF";
   }
+  if (!results.setting.why_not_boosted.empty()) {
+    reasons["subjects.lockhost-boost"] = results.setting.why_not_boosted;
+  }
   json.Key("subjects").BeginArray();
   for (const auto& cell : results.cells) WriteCell(*cell, results.setting.oracle, json);
   json.EndArray();

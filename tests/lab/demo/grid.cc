@@ -34,6 +34,10 @@ absl::Status RunRatio(Session& session, const Plan& plan, uint32_t ratio, const 
   std::vector<Cell*> cells;
   for (const Section& section : plan.sections) {
     for (uint32_t i = 0; i < kSubjects; ++i) {
+      if (static_cast<Subject>(i) == Subject::kLockhostBoost &&
+          !session.why_not_boosted().empty()) {
+        continue;
+      }
       results.cells.push_back(std::make_unique<Cell>(Cell{.subject = static_cast<Subject>(i),
                                                           .ratio = ratio,
                                                           .vcpus = session.machine().vcpus(),

@@ -132,7 +132,7 @@ absl::Status Main() {
 
 int main(int argc, char** argv) {
   lockhost::ParseProgramFlags(argc, argv,
-                              "Six locks on overcommitted vCPUs, with lockhost beside.");
+                              "Seven locks on overcommitted vCPUs, with lockhost beside.");
   const absl::Status done = lockhost::lab::Main();
   if (done.ok()) return 0;
   std::fprintf(stderr, "\nlockhost-demo: %s\n", std::string(done.message()).c_str());

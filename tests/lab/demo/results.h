@@ -63,9 +63,10 @@ struct Perturbation {
 struct Setting {
   bool kvm = false;
   std::string why_not_kvm;
-  std::string source;         // "bpf", "perf", "procfs"
-  std::string source_reason;  // why not a better one
-  bool oracle = false;        // the table is the scheduler's own account
+  std::string source;           // "bpf", "perf", "procfs"
+  std::string source_reason;    // why not a better one
+  std::string why_not_boosted;  // empty: holders are boosted
+  bool oracle = false;          // the table is the scheduler's own account
   std::string machine;
   std::string kernel;
   uint32_t cpus = 0;

@@ -45,6 +45,7 @@ Setting LookAround(Session& session) {
           .why_not_kvm = session.why_not_kvm(),
           .source = session.source().name,
           .source_reason = session.source().reason,
+          .why_not_boosted = session.why_not_boosted(),
           .oracle = session.has_oracle(),
           .machine = CpuModel(),
           .kernel = KernelRelease(),

@@ -121,6 +121,9 @@ std::string Introduction(const Setting& setting) {
                     setting.root ? "The" : "Without root the", " agent's source is ",
                     setting.source, ", not BPF (", setting.source_reason,
                     "): it samples, and there is no scheduler's truth to judge hints by."));
+  if (!setting.why_not_boosted.empty()) {
+    text += Wrapped("No lock holder is boosted: " + setting.why_not_boosted + ".");
+  }
   text += Wrapped(
       "There is no guest OS in the lab's VM, so lockhost-guestd runs beside it; its pages are "
       "memory of the VM.");

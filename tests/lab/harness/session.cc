@@ -49,7 +49,12 @@ absl::Status Session::UseAgent(const std::string& socket_path) {
   if (!source.ok()) return source.status();
   source_ = *std::move(source);
   const bool registered = !machine_->is_kvm() || !has_oracle();
-  return link_->AttachTable(*machine_, *runner_, *pages_, registered);
+  absl::Status attached = link_->AttachTable(*machine_, *runner_, *pages_, registered);
+  if (!attached.ok()) return attached;
+  const absl::Status off = link_->SetBoost(false);
+  if (!off.ok() && !absl::IsFailedPrecondition(off)) return off;
+  why_not_boosted_ = std::string(off.message());
+  return absl::OkStatus();
 }
 
 absl::Status Session::StartDaemons() {
@@ -93,13 +98,11 @@ absl::Status Session::TellAgent(const RunSpec& spec) {
     if (!told.ok()) return told;
     shared_watched_ = spec.watched();
   }
-  if (boosted_ != boosted) {
-    absl::Status told = link_->SetBoost(boosted);
-    // An agent that cannot boost need not be told not to.
-    if (!told.ok() && (boosted || !absl::IsFailedPrecondition(told))) return told;
-    boosted_ = boosted;
-  }
-  return absl::OkStatus();
+  if (boosted_ == boosted) return absl::OkStatus();
+  absl::Status told = link_->SetBoost(boosted);
+  boosted_ = boosted;
+  // An agent that cannot boost need not be told not to.
+  return !boosted && absl::IsFailedPrecondition(told) ? absl::OkStatus() : told;
 }
 
 absl::StatusOr<RunResult> Session::Run(const RunSpec& spec, const std::function<void()>& during) {

@@ -50,6 +50,9 @@ class Session {
 
   // What the agent works with; empty without an agent.
   const SourceFacts& source() const { return source_; }
+  // Why holders cannot be boosted here; empty: they can. FAILED_PRECONDITION is what a run
+  // of kLockhostBoost ends with then.
+  const std::string& why_not_boosted() const { return why_not_boosted_; }
   // The table is the scheduler's own account, fit to judge others by.
   bool has_oracle() const { return source_.name == "bpf"; }
 
@@ -65,6 +68,7 @@ class Session {
   std::optional<Runner> runner_;
   std::unique_ptr<Daemons> daemons_;
   SourceFacts source_;
+  std::string why_not_boosted_ = "no agent";
   std::optional<AgentLink> link_;
   std::optional<bool> shared_watched_;  // which report page the agent was told of
   std::optional<bool> boosted_;         // what it was told last
