@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "server/service/admin_access.h"
 
 namespace lockhost::server {
 
@@ -47,6 +48,8 @@ ABSL_FLAG(std::string, config, "", "configuration file; SIGHUP reads it again; f
 ABSL_FLAG(Given<std::string>, agent_socket, {}, "unix socket of lockhost-agent");
 ABSL_FLAG(Given<std::string>, run_dir, {}, "directory of admin.sock and of vm/<id>.sock");
 ABSL_FLAG(Given<std::string>, socket_mode, {}, "permissions of the sockets, octal");
+ABSL_FLAG(Given<std::string>, admin_group, {},
+          "group that may use admin.sock, besides root; empty: lockhostd's own");
 ABSL_FLAG(Given<std::string>, metrics_address, {},
           "where Prometheus may scrape /metrics; empty: nowhere");
 ABSL_FLAG(Given<absl::Duration>, lease, {},
@@ -73,6 +76,7 @@ void Override(Config* config) {
   take(FLAGS_agent_socket, [config](const auto& v) { config->set_agent_socket(v); });
   take(FLAGS_run_dir, [config](const auto& v) { config->set_run_dir(v); });
   take(FLAGS_socket_mode, [config](const auto& v) { config->set_socket_mode(v); });
+  take(FLAGS_admin_group, [config](const auto& v) { config->set_admin_group(v); });
   take(FLAGS_metrics_address, [config](const auto& v) { config->set_metrics_address(v); });
   take(FLAGS_lease, [config](const auto& v) { config->set_lease_ms(WholeMs(v)); });
   take(FLAGS_heartbeat, [config](const auto& v) { config->set_heartbeat_ms(WholeMs(v)); });
@@ -93,6 +97,13 @@ absl::StatusOr<Config> LoadConfig() {
   Override(&config);
   // Once more: what the flags say is to keep to the same rules.
   if (absl::Status sound = CheckConfig(config); !sound.ok()) return sound;
+  if (!config.admin_group().empty()) {
+    const absl::StatusOr<gid_t> group = FindGroup(config.admin_group());
+    if (!group.ok()) {
+      return absl::Status(group.status().code(),
+                          absl::StrCat("admin_group: ", group.status().message()));
+    }
+  }
   return config;
 }
 

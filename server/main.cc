@@ -23,6 +23,7 @@ namespace {
 using lockhost::UniqueFd;
 using lockhost::server::Config;
 using lockhost::server::Daemon;
+using lockhost::server::InheritedSockets;
 
 Daemon::Observer Log() {
   return {.info = [](const std::string& text) { spdlog::info("{}", text); },
@@ -81,6 +82,9 @@ absl::Status ServeUntilTerminated() {
   if (!reload.ok()) return reload.status();
   Daemon::Options options = lockhost::server::OptionsFrom(*config);
   options.version = LOCKHOST_VERSION;
+  absl::StatusOr<InheritedSockets> inherited = lockhost::server::TakeInheritedSockets();
+  if (!inherited.ok()) return inherited.status();
+  lockhost::server::UseInherited(*std::move(inherited), &options);
   uint64_t* instance = &options.publisher.instance;
   if (getrandom(instance, sizeof(*instance), 0) != sizeof(*instance)) {
     return absl::ErrnoToStatus(errno, "getrandom");

@@ -3,11 +3,13 @@
 
 #include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <exception>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,6 +18,8 @@ namespace lockhost::server {
 namespace {
 
 constexpr uint64_t kNsPerSecond = 1'000'000'000;
+// Of socket_mode only these hold for the admin socket.
+constexpr mode_t kOwnerAndGroup = 0660;
 
 absl::Status MakeDirectory(const std::string& path) {
   if (mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) return absl::OkStatus();
@@ -84,10 +88,20 @@ Daemon::~Daemon() {
 }
 
 absl::Status Daemon::ServeOperator() {
+  AdminAccess access = {geteuid(), getegid()};
+  std::optional<gid_t> group;
+  if (!options_.admin_group.empty()) {
+    const absl::StatusOr<gid_t> found = FindGroup(options_.admin_group);
+    if (!found.ok()) return found.status();
+    group = access.group = *found;
+  }
   absl::StatusOr<Listener> listener =
-      Listener::OpenUnix(absl::StrCat(options_.run_dir, "/admin.sock"), options_.socket_mode);
+      options_.listen_admin ? options_.listen_admin()
+                            : Listener::OpenUnix(absl::StrCat(options_.run_dir, "/admin.sock"),
+                                                 options_.socket_mode & kOwnerAndGroup, group);
   if (!listener.ok()) return listener.status();
-  auto server = HostServer::Start(*std::move(listener), &directory_, wire_.get(), clock_);
+  auto server = HostServer::Start(*std::move(listener), access, &host_counters_, &directory_,
+                                  wire_.get(), clock_);
   if (!server.ok()) return server.status();
   operator_server_ = *std::move(server);
   return absl::OkStatus();

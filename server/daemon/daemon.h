@@ -26,18 +26,22 @@ namespace lockhost::server {
 // the agent's link and makes and ends servers; see server/README.md for the others.
 class Daemon : private AgentListener {
  public:
+  using Listen = std::function<absl::StatusOr<Listener>()>;
   struct Options {
     std::string agent_socket;
     std::string run_dir;  // admin.sock, and vm/<id>.sock for each VM
     mode_t socket_mode = 0660;
+    std::string admin_group;      // may use admin.sock, besides root; empty: lockhostd's own
     std::string metrics_address;  // host:port; empty: no metrics
     std::string version;
     Backoff::Limits agent_backoff;
     PublisherCore::Options publisher;
     VmServer::Options vm;
     std::vector<VmServers::HybridSocket> hybrid_sockets;
+    // The operator's listener, where another one has made it; null: admin.sock.
+    Listen listen_admin;
     // The listener that all guests share, and how its peers are known; null: none.
-    std::function<absl::StatusOr<Listener>()> listen_vsock;
+    Listen listen_vsock;
     PeerCid peer_cid = VsockPeerCid;
     uint64_t drain_ns = 2'000'000'000;
     uint64_t wire_look_ns = UINT64_MAX;  // see Wire::Start

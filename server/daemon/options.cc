@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/daemon/options.h"
 
+#include <sys/socket.h>
+
+#include <memory>
+#include <utility>
+
 namespace lockhost::server {
 namespace {
 
@@ -37,6 +42,13 @@ GrpcLimits GrpcLimitsFrom(const Config& config) {
   return limits;
 }
 
+// A socket can be adopted once; a function of this type can be copied.
+Daemon::Listen Adopting(UniqueFd socket, int family) {
+  return [fd = std::make_shared<UniqueFd>(std::move(socket)), family] {
+    return Listener::Adopt(std::move(*fd), family);
+  };
+}
+
 }  // namespace
 
 Daemon::Options OptionsFrom(const Config& config) {
@@ -44,6 +56,7 @@ Daemon::Options OptionsFrom(const Config& config) {
   options.agent_socket = config.agent_socket();
   options.run_dir = config.run_dir();
   options.socket_mode = *ParseMode(config.socket_mode());
+  options.admin_group = config.admin_group();
   options.metrics_address = config.metrics_address();
   options.publisher.timing = {.lease_ns = config.lease_ms() * kNsPerMs,
                               .heartbeat_ns = config.heartbeat_ms() * kNsPerMs,
@@ -61,6 +74,11 @@ Daemon::Options OptionsFrom(const Config& config) {
     options.listen_vsock = [port] { return Listener::OpenVsock(port); };
   }
   return options;
+}
+
+void UseInherited(InheritedSockets sockets, Daemon::Options* options) {
+  if (sockets.admin.valid()) options->listen_admin = Adopting(std::move(sockets.admin), AF_UNIX);
+  if (sockets.vsock.valid()) options->listen_vsock = Adopting(std::move(sockets.vsock), AF_VSOCK);
 }
 
 }  // namespace lockhost::server

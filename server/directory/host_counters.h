@@ -11,6 +11,8 @@ namespace lockhost::server {
 struct HostCounters {
   std::atomic<uint64_t> reloads_applied{0};
   std::atomic<uint64_t> reloads_refused{0};
+  // Connections to the admin socket of peers that may not speak there.
+  std::atomic<uint64_t> admin_refused{0};
   // vsock connections whose peer is no VM that we know, or could be two.
   std::atomic<uint64_t> vsock_unknown_cid{0};
   std::atomic<uint64_t> vsock_claimed_twice{0};

@@ -201,6 +201,10 @@ void AddHostCounters(const HostCounters& host, Families* out) {
                      .Add({{"result", "applied"}}, static_cast<double>(host.reloads_applied))
                      .Add({{"result", "refused"}}, static_cast<double>(host.reloads_refused))
                      .Take());
+  out->push_back(CounterFamily("lockhost_admin_refused_total",
+                               "Connections to the admin socket of peers that may not speak there.")
+                     .Add({}, static_cast<double>(host.admin_refused))
+                     .Take());
   out->push_back(
       CounterFamily("lockhost_vsock_refused_total",
                     "vsock connections that belong to no VM for certain, by reason.")

@@ -45,7 +45,8 @@ void ApplyLimits(const std::string& name, const GrpcLimits& limits, grpc::Server
 // One listening socket of a server.
 class AsyncServer::Door final : public ConnectionSource {
  public:
-  Door(Listener listener, AsyncServer* server) : listener_(std::move(listener)), server_(server) {}
+  Door(Listener listener, Permit permit, AsyncServer* server)
+      : listener_(std::move(listener)), permit_(std::move(permit)), server_(server) {}
 
   int listener_fd() const override { return listener_.fd(); }
 
@@ -58,6 +59,7 @@ class AsyncServer::Door final : public ConnectionSource {
       }
       UniqueFd connection = listener_.Accept();
       if (!connection.valid()) return errno == EAGAIN ? 0 : now_ns + kTroublePauseNs;
+      if (permit_ != nullptr && !permit_(connection.get())) continue;
       server_->Admit(std::move(connection), now_ns);
     }
     return 0;
@@ -65,6 +67,7 @@ class AsyncServer::Door final : public ConnectionSource {
 
  private:
   Listener listener_;
+  const Permit permit_;
   AsyncServer* const server_;
 };
 
@@ -96,8 +99,8 @@ absl::Status AsyncServer::Start(grpc::Service* service, std::string health_name,
   return absl::OkStatus();
 }
 
-absl::Status AsyncServer::Listen(Listener listener) {
-  doors_.push_back(std::make_unique<Door>(std::move(listener), this));
+absl::Status AsyncServer::Listen(Listener listener, Permit permit) {
+  doors_.push_back(std::make_unique<Door>(std::move(listener), std::move(permit), this));
   absl::Status added = wire_->accept_loop().Add(doors_.back().get());
   if (!added.ok()) doors_.pop_back();
   return added;

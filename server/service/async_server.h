@@ -45,8 +45,11 @@ class AsyncServer : private WireServer, private ConnectionWatcher {
   // the first completion: it asks for the first call of each method.
   absl::Status Start(grpc::Service* service, std::string health_name,
                      const std::function<void()>& arm);
-  // Takes connections from `listener` too. REQUIRES: Start() has succeeded.
-  absl::Status Listen(Listener listener);
+  // Whether to take a connection, by who is at its other end; the wire's thread asks.
+  using Permit = std::function<bool(int fd)>;
+  // Takes connections from `listener` too; null: whoever connects. REQUIRES: Start() has
+  // succeeded.
+  absl::Status Listen(Listener listener, Permit permit = nullptr);
   // Takes a connection that another listener accepted. The wire's thread.
   void Admit(UniqueFd connection, uint64_t now_ns);
   // Thread-safe.

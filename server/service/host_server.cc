@@ -150,6 +150,8 @@ HostServer::HostServer(const VmDirectory* directory, Wire* wire, Clock clock)
               &connections_) {}
 
 absl::StatusOr<std::unique_ptr<HostServer>> HostServer::Start(Listener listener,
+                                                              const AdminAccess& access,
+                                                              HostCounters* counters,
                                                               const VmDirectory* directory,
                                                               Wire* wire, Clock clock) {
   std::unique_ptr<HostServer> server(new HostServer(directory, wire, clock));
@@ -158,7 +160,13 @@ absl::StatusOr<std::unique_ptr<HostServer>> HostServer::Start(Listener listener,
         new ListCall(server.get());
         new WatchCall(server.get());
       });
-  if (started.ok()) started = server->server_.Listen(std::move(listener));
+  if (!started.ok()) return started;
+  started = server->server_.Listen(std::move(listener), [access, counters](int fd) {
+    const absl::StatusOr<PeerCredentials> peer = PeerCredentialsOf(fd);
+    const bool admitted = peer.ok() && access.Admits(*peer);
+    if (!admitted) counters->admin_refused.fetch_add(1);
+    return admitted;
+  });
   if (!started.ok()) return started;
   return server;
 }

@@ -8,7 +8,9 @@
 #include "absl/status/statusor.h"
 #include "common/clock.h"
 #include "lockhost/v1/host.grpc.pb.h"
+#include "server/directory/host_counters.h"
 #include "server/directory/vm_directory.h"
+#include "server/service/admin_access.h"
 #include "server/service/async_server.h"
 
 namespace lockhost::server {
@@ -16,8 +18,11 @@ namespace lockhost::server {
 // HostService and health on the admin socket, for the operator.
 class HostServer {
  public:
-  // Serves on `listener`. `directory` and `wire` outlive the server.
+  // Serves those on `listener`, a unix socket, whom `access` admits. The pointers outlive the
+  // server.
   static absl::StatusOr<std::unique_ptr<HostServer>> Start(Listener listener,
+                                                           const AdminAccess& access,
+                                                           HostCounters* counters,
                                                            const VmDirectory* directory, Wire* wire,
                                                            Clock clock);
   ~HostServer();

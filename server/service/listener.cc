@@ -42,7 +42,8 @@ absl::StatusOr<int> Option(int fd, int name) {
 
 }  // namespace
 
-absl::StatusOr<Listener> Listener::OpenUnix(const std::string& path, mode_t mode) {
+absl::StatusOr<Listener> Listener::OpenUnix(const std::string& path, mode_t mode,
+                                            std::optional<gid_t> group) {
   const absl::StatusOr<sockaddr_un> address = Address(path);
   if (!address.ok()) return address.status();
   if (unlink(path.c_str()) != 0 && errno != ENOENT) {
@@ -54,6 +55,9 @@ absl::StatusOr<Listener> Listener::OpenUnix(const std::string& path, mode_t mode
     return absl::ErrnoToStatus(errno, absl::StrCat("bind ", path));
   }
   Listener listener(std::move(fd), path);
+  if (group.has_value() && chown(path.c_str(), static_cast<uid_t>(-1), *group) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("give ", path, " to its group"));
+  }
   struct stat made;
   if (chmod(path.c_str(), mode) != 0 || stat(path.c_str(), &made) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("set the mode of ", path));
@@ -84,13 +88,15 @@ absl::StatusOr<Listener> Listener::OpenVsock(uint32_t port) {
   return Listener(std::move(fd), "");
 }
 
-absl::StatusOr<Listener> Listener::Adopt(UniqueFd fd) {
+absl::StatusOr<Listener> Listener::Adopt(UniqueFd fd, int family) {
   for (const auto& [name, expected] :
-       {std::pair{SO_DOMAIN, AF_UNIX}, {SO_TYPE, int{SOCK_STREAM}}, {SO_ACCEPTCONN, 1}}) {
+       {std::pair{SO_DOMAIN, family}, {SO_TYPE, int{SOCK_STREAM}}, {SO_ACCEPTCONN, 1}}) {
     const absl::StatusOr<int> value = Option(fd.get(), name);
     if (!value.ok()) return value.status();
     if (*value != expected) {
-      return absl::InvalidArgumentError("inherited socket: no listening unix stream socket");
+      return absl::InvalidArgumentError(absl::StrCat("inherited socket: no listening ",
+                                                     family == AF_UNIX ? "unix" : "vsock",
+                                                     " stream socket"));
     }
   }
   const int flags = fcntl(fd.get(), F_GETFL);

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -16,15 +17,17 @@ namespace lockhost::server {
 // A listening socket of any family. Not thread-safe.
 class Listener {
  public:
-  // Removes a stale socket file, makes a new one with `mode`. INVALID_ARGUMENT: the path
-  // does not fit into a socket address.
-  static absl::StatusOr<Listener> OpenUnix(const std::string& path, mode_t mode);
+  // Removes a stale socket file, makes a new one with `mode`, and of `group` if one is given.
+  // INVALID_ARGUMENT: the path does not fit into a socket address. PERMISSION_DENIED: only
+  // root gives files to groups that it is not in.
+  static absl::StatusOr<Listener> OpenUnix(const std::string& path, mode_t mode,
+                                           std::optional<gid_t> group = std::nullopt);
   // For the guests of this host (and whoever else reaches it by vsock), on `port`.
   // UNIMPLEMENTED: the kernel has no AF_VSOCK.
   static absl::StatusOr<Listener> OpenVsock(uint32_t port);
   // One that the service manager made; its file, if any, stays. INVALID_ARGUMENT: it is no
-  // listening unix stream socket.
-  static absl::StatusOr<Listener> Adopt(UniqueFd fd);
+  // listening stream socket of `family` (AF_UNIX and the like).
+  static absl::StatusOr<Listener> Adopt(UniqueFd fd, int family);
 
   // Removes the file that it made, unless another one has taken its place.
   ~Listener();

@@ -39,8 +39,10 @@ for unit in "$units"/*.service; do
   done
 done
 
+cp "$units"/*.socket "$work/"
+
 verify() { systemd-analyze verify --man=no --recursive-errors=yes "$@"; }
-verify "$work"/*.service
+verify "$work"/*.service "$work"/*.socket
 
 sed 's/^Restart=/Restrat=/' "$work/lockhostd.service" > "$work/broken.service"
 if verify "$work/broken.service" 2> "$work/complaint" && ! grep -q Restrat "$work/complaint"; then

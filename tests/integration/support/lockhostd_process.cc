@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <csignal>
 #include <fstream>
 #include <iterator>
@@ -22,6 +23,14 @@ namespace {
 std::string ReadAll(const std::string& path) {
   std::ifstream in(path);
   return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// As exec wants them.
+std::vector<char*> Pointers(std::vector<std::string>* texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : *texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
 }
 
 }  // namespace
@@ -63,12 +72,38 @@ LockhostdProcess::~LockhostdProcess() {
 
 void LockhostdProcess::Start(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), LOCKHOST_SERVER_PROGRAM);
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
+  const std::vector<char*> argv = Pointers(&arguments);
   pid_ = fork();
   if (pid_ != 0) return;
   execv(argv[0], argv.data());
+  _exit(127);
+}
+
+void LockhostdProcess::Start(std::vector<std::string> arguments, const Inherited& inherited) {
+  arguments.insert(arguments.begin(), LOCKHOST_SERVER_PROGRAM);
+  const std::vector<char*> argv = Pointers(&arguments);
+  std::vector<std::string> environment = {
+      "LISTEN_FDS=" +
+          (inherited.count.empty() ? std::to_string(inherited.fds.size()) : inherited.count),
+      "LISTEN_FDNAMES=" + inherited.names, "LISTEN_PID=" + inherited.pid + std::string(20, '\0')};
+  const std::vector<char*> envp = Pointers(&environment);
+  pid_ = fork();
+  if (pid_ != 0) return;
+  // Nothing that allocates: another thread may have held the lock for it.
+  if (inherited.pid.empty()) {
+    std::string& pid = environment.back();
+    std::to_chars(pid.data() + pid.find('=') + 1, pid.data() + pid.size() - 1, getpid());
+  }
+  constexpr int kFirst = 3;        // SD_LISTEN_FDS_START
+  constexpr int kOutOfWay = 1000;  // a descriptor to move may lie where another one goes
+  const int count = static_cast<int>(inherited.fds.size());
+  for (int i = 0; i < count; ++i) dup2(inherited.fds[i], kOutOfWay + i);
+  for (int i = 0; i < count; ++i) {
+    dup2(kOutOfWay + i, kFirst + i);
+  }
+  // Nothing else that the test's own parent may have left open.
+  close_range(static_cast<unsigned>(kFirst + count), ~0U, 0);
+  execve(argv[0], argv.data(), envp.data());
   _exit(127);
 }
 

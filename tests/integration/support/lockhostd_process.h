@@ -24,7 +24,16 @@ class LockhostdProcess {
   LockhostdProcess(const LockhostdProcess&) = delete;
   LockhostdProcess& operator=(const LockhostdProcess&) = delete;
 
+  // What a service manager hands over: descriptors from 3 up, and what it says of them.
+  struct Inherited {
+    std::string names;  // LISTEN_FDNAMES
+    std::vector<int> fds;
+    std::string count = "";  // LISTEN_FDS; empty: as many as there are
+    std::string pid = "";    // LISTEN_PID; empty: the process's own
+  };
+
   void Start(std::vector<std::string> arguments);
+  void Start(std::vector<std::string> arguments, const Inherited& inherited);
   void Kill(int signal) const;
   // Exit status; the signal's number below 0; -1 if it does not end.
   int AwaitExit();

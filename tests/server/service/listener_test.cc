@@ -77,7 +77,7 @@ TEST_F(ListenerTest, AnInheritedSocketServesAndItsFileStays) {
   {
     auto made = Listener::OpenUnix(path_, 0600);
     ASSERT_TRUE(made.ok());
-    auto adopted = Listener::Adopt(UniqueFd(fcntl(made->fd(), F_DUPFD_CLOEXEC, 0)));
+    auto adopted = Listener::Adopt(UniqueFd(fcntl(made->fd(), F_DUPFD_CLOEXEC, 0)), AF_UNIX);
     ASSERT_TRUE(adopted.ok()) << adopted.status();
     const UniqueFd peer = ConnectTo(path_);
     EXPECT_TRUE(adopted->Accept().valid());
@@ -86,10 +86,14 @@ TEST_F(ListenerTest, AnInheritedSocketServesAndItsFileStays) {
   }
 }
 
-TEST_F(ListenerTest, WhatIsNoListeningUnixSocketIsNotAdopted) {
+TEST_F(ListenerTest, WhatIsNoListeningSocketOfTheFamilyIsNotAdopted) {
   EXPECT_TRUE(absl::IsInvalidArgument(
-      Listener::Adopt(UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0))).status()));
-  EXPECT_FALSE(Listener::Adopt(UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC))).ok());
+      Listener::Adopt(UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)), AF_UNIX).status()));
+  EXPECT_FALSE(Listener::Adopt(UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC)), AF_UNIX).ok());
+  const auto made = Listener::OpenUnix(path_, 0600);
+  ASSERT_TRUE(made.ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      Listener::Adopt(UniqueFd(fcntl(made->fd(), F_DUPFD_CLOEXEC, 0)), AF_VSOCK).status()));
 }
 
 TEST_F(ListenerTest, AKernelWithoutVsockIsNamed) {
