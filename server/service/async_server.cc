@@ -79,11 +79,15 @@ AsyncServer::AsyncServer(const Options& options, Wire* wire, ConnectionCounters*
 
 AsyncServer::~AsyncServer() { Shutdown(0); }
 
-absl::Status AsyncServer::Start(grpc::Service* service, std::string health_name,
+absl::Status AsyncServer::Start(const std::vector<Served>& services,
                                 const std::function<void()>& arm) {
   grpc::ServerBuilder builder;
   ApplyLimits(options_.name, options_.grpc, &builder);
-  builder.RegisterService(service);
+  std::vector<std::string> names;
+  for (const Served& served : services) {
+    builder.RegisterService(served.service);
+    names.push_back(served.name);
+  }
   builder.RegisterAsyncGenericService(&unknown_methods_);
   queue_ = builder.AddCompletionQueue();
   server_ = builder.BuildAndStart();
@@ -91,8 +95,7 @@ absl::Status AsyncServer::Start(grpc::Service* service, std::string health_name,
     queue_->Shutdown();
     return absl::InternalError(absl::StrCat("gRPC cannot serve ", options_.name));
   }
-  health_ =
-      std::make_unique<HealthService>(&unknown_methods_, queue_.get(), std::move(health_name));
+  health_ = std::make_unique<HealthService>(&unknown_methods_, queue_.get(), std::move(names));
   arm();
   taking_ = true;
   wire_->Add(this);

@@ -41,10 +41,13 @@ class AsyncServer : private WireServer, private ConnectionWatcher {
   AsyncServer(const AsyncServer&) = delete;
   AsyncServer& operator=(const AsyncServer&) = delete;
 
-  // Serves `service` and health of "" and `health_name`. `arm` is called once, before
-  // the first completion: it asks for the first call of each method.
-  absl::Status Start(grpc::Service* service, std::string health_name,
-                     const std::function<void()>& arm);
+  struct Served {
+    grpc::Service* service;
+    std::string name;  // full
+  };
+  // Serves `services`, and the health of each and of "". `arm` is called once, before the
+  // first completion: it asks for the first call of each method.
+  absl::Status Start(const std::vector<Served>& services, const std::function<void()>& arm);
   // Whether to take a connection, by who is at its other end; the wire's thread asks.
   using Permit = std::function<bool(int fd)>;
   // Takes connections from `listener` too; null: whoever connects. REQUIRES: Start() has

@@ -164,8 +164,8 @@ class HealthService::Call final : public CallTag {
 };
 
 HealthService::HealthService(grpc::AsyncGenericService* calls, grpc::ServerCompletionQueue* queue,
-                             std::string service_name)
-    : calls_(calls), queue_(queue), service_name_(std::move(service_name)) {
+                             std::vector<std::string> service_names)
+    : calls_(calls), queue_(queue), service_names_(std::move(service_names)) {
   AcceptNext();
 }
 

@@ -5,10 +5,12 @@
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "server/service/call_tag.h"
 
@@ -22,9 +24,9 @@ namespace lockhost::server {
 // last tag.
 class HealthService {
  public:
-  // Known are "" and `service_name`. Asks for the first call.
+  // Known are "" and `service_names`. Asks for the first call.
   HealthService(grpc::AsyncGenericService* calls, grpc::ServerCompletionQueue* queue,
-                std::string service_name);
+                std::vector<std::string> service_names);
   ~HealthService();
   HealthService(const HealthService&) = delete;
   HealthService& operator=(const HealthService&) = delete;
@@ -39,12 +41,13 @@ class HealthService {
   class Call;
   void AcceptNext();
   bool Knows(const std::string& service) const {
-    return service.empty() || service == service_name_;
+    return service.empty() ||
+           std::find(service_names_.begin(), service_names_.end(), service) != service_names_.end();
   }
 
   grpc::AsyncGenericService* const calls_;
   grpc::ServerCompletionQueue* const queue_;
-  const std::string service_name_;
+  const std::vector<std::string> service_names_;
   std::atomic<bool> serving_{true};
   bool closed_ = false;
   bool told_serving_ = true;  // the queue's thread's, as is all below

@@ -8,6 +8,8 @@
 namespace lockhost::server {
 namespace {
 
+using grpc::reflection::v1alpha::ServerReflection;
+
 // Operators are trusted; what remains keeps a script that runs wild from the guests' time.
 ConnectionLimits OperatorLimits() {
   ConnectionLimits limits;
@@ -147,7 +149,8 @@ HostServer::HostServer(const VmDirectory* directory, Wire* wire, Clock clock)
     : directory_(directory),
       clock_(clock),
       server_({.name = "admin socket", .connections = OperatorLimits(), .grpc = {}}, wire,
-              &connections_) {}
+              &connections_),
+      reflection_({v1::HostService::service_full_name()}, &server_) {}
 
 absl::StatusOr<std::unique_ptr<HostServer>> HostServer::Start(Listener listener,
                                                               const AdminAccess& access,
@@ -155,8 +158,11 @@ absl::StatusOr<std::unique_ptr<HostServer>> HostServer::Start(Listener listener,
                                                               const VmDirectory* directory,
                                                               Wire* wire, Clock clock) {
   std::unique_ptr<HostServer> server(new HostServer(directory, wire, clock));
-  absl::Status started =
-      server->server_.Start(&server->service_, v1::HostService::service_full_name(), [&server] {
+  absl::Status started = server->server_.Start(
+      {{&server->service_, v1::HostService::service_full_name()},
+       {server->reflection_.service(), ServerReflection::service_full_name()}},
+      [&server] {
+        server->reflection_.AcceptNext();
         new ListCall(server.get());
         new WatchCall(server.get());
       });

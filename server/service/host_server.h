@@ -12,10 +12,11 @@
 #include "server/directory/vm_directory.h"
 #include "server/service/admin_access.h"
 #include "server/service/async_server.h"
+#include "server/service/reflection.h"
 
 namespace lockhost::server {
 
-// HostService and health on the admin socket, for the operator.
+// HostService, reflection and health on the admin socket, for the operator.
 class HostServer {
  public:
   // Serves those on `listener`, a unix socket, whom `access` admits. The pointers outlive the
@@ -44,6 +45,7 @@ class HostServer {
   v1::HostService::AsyncService service_;
   ConnectionCounters connections_;
   AsyncServer server_;
+  Reflection reflection_;
 };
 
 }  // namespace lockhost::server

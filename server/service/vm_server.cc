@@ -17,7 +17,7 @@ absl::StatusOr<std::unique_ptr<VmServer>> VmServer::Start(const Options& options
   std::unique_ptr<VmServer> server(
       new VmServer(options, std::move(record), publisher, queue, wire, clock));
   absl::Status started =
-      server->server_.Start(&server->service_, v1::HintService::service_full_name(), [&server] {
+      server->server_.Start({{&server->service_, v1::HintService::service_full_name()}}, [&server] {
         HintStream::AcceptNext(server.get());
         ReportCall::AcceptNext(server.get());
       });
