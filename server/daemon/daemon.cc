@@ -78,6 +78,8 @@ Daemon::Daemon(Options options, Clock clock, Observer observer)
 Daemon::~Daemon() {
   if (operator_server_ != nullptr) operator_server_->StopServing();
   if (servers_ != nullptr) servers_->StopServing();
+  // Who watches our health is told before its streams end.
+  if (wire_ != nullptr) wire_->AwaitLook();
   if (publisher_ != nullptr) publisher_->Drain(options_.drain_ns);
   vsock_.reset();
   servers_.reset();

@@ -130,6 +130,15 @@ void Wire::Remove(WireServer* server) {
 
 void Wire::Wake() { eventfd_write(wake_.get(), 1); }
 
+void Wire::AwaitLook() {
+  std::unique_lock lock(mutex_);
+  // The round that is under way may have passed a server by.
+  const uint64_t round = rounds_ + 2;
+  awaited_round_ = std::max(awaited_round_, round);
+  Wake();
+  looked_.wait(lock, [this, round] { return rounds_ >= round; });
+}
+
 void Wire::ProceedAt(uint64_t at_ns, CallTag* tag) { timers_.emplace(at_ns, tag); }
 
 void Wire::Cancel(CallTag* tag) {
@@ -152,6 +161,11 @@ void Wire::Run() {
     const bool moved = LookAtAll();
     RunTimers();
     SendOut();
+    {
+      const std::lock_guard lock(mutex_);
+      ++rounds_;
+    }
+    looked_.notify_all();
     glow_ns_ = moved ? kFirstGlowNs : (2 * glow_ns_ > kLastGlowNs ? 0 : 2 * glow_ns_);
     const timespec pace = ToTimespec(kPaceNs);
     nanosleep(&pace, nullptr);
@@ -167,7 +181,7 @@ void Wire::Sleep() {
   if (!connections_.empty()) until_ns = std::min(until_ns, now_ns + kSweepNs);
   {
     const std::lock_guard lock(mutex_);
-    if (hurry_) until_ns = now_ns;
+    if (hurry_ || rounds_ < awaited_round_) until_ns = now_ns;
   }
   const timespec timeout = ToTimespec(until_ns > now_ns ? until_ns - now_ns : 0);
   epoll_event events[kEventsAtOnce];

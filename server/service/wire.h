@@ -75,6 +75,9 @@ class Wire {
   void Remove(WireServer* server);
   // Something has changed that no socket tells of.
   void Wake();
+  // Returns when every server has been looked at since, and what that wrote was sent as far as
+  // the peers take it. Not for the wire's thread.
+  void AwaitLook();
   AcceptLoop& accept_loop() { return accept_loop_; }
 
   // The wire's thread: from now on `server` is told of a connection: the peer's socket, and
@@ -127,8 +130,11 @@ class Wire {
   std::recursive_mutex inside_grpc_;
   std::mutex mutex_;
   std::condition_variable emptied_;
+  std::condition_variable looked_;
   std::vector<std::shared_ptr<Entry>> entries_;  // guarded by mutex_
   bool stop_ = false;                            // guarded by mutex_
+  uint64_t rounds_ = 0;                          // guarded by mutex_; that are through
+  uint64_t awaited_round_ = 0;                   // guarded by mutex_
   bool hurry_ = false;                           // guarded by mutex_; a server is ending
   AcceptLoop accept_loop_;
   // The thread's own:

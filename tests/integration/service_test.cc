@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// lockhostd as a client of any kind sees it: statuses, limits, health, the admin socket.
+// lockhostd as a client of any kind sees it: statuses, limits, the admin socket.
 #include <gmock/gmock.h>
-#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -55,35 +54,6 @@ class ServiceTest : public testing::Test {
     stream->Write(request);
     stream->WritesDone();
     return stream->Finish();
-  }
-
-  // One unary-like call of the health service, by bytes. Returns the response's bytes.
-  grpc::Status Check(const std::string& socket, const std::string& service, std::string* bytes) {
-    grpc::GenericStub stub(host_.Connect(socket));
-    grpc::ClientContext context;
-    SetDeadline(&context);
-    grpc::CompletionQueue queue;
-    std::string request;
-    if (!service.empty()) {
-      request = std::string("\x0a") + static_cast<char>(service.size()) + service;
-    }
-    const grpc::Slice slice(request);
-    const auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check",
-                                            grpc::ByteBuffer(&slice, 1), &queue);
-    call->StartCall();
-    grpc::ByteBuffer response;
-    grpc::Status status;
-    call->Finish(&response, &status, nullptr);
-    void* tag;
-    bool ok;
-    queue.Next(&tag, &ok);
-    std::vector<grpc::Slice> slices;
-    if (status.ok() && response.Dump(&slices).ok()) {
-      for (const grpc::Slice& each : slices) {
-        bytes->append(reinterpret_cast<const char*>(each.begin()), each.size());
-      }
-    }
-    return status;
   }
 
   server::VmCounters& counters() {
@@ -171,20 +141,6 @@ TEST_F(ServiceTest, AMessageThatIsTooLargeIsRefused) {
   for (int i = 0; i < 100'000; ++i) request.add_holders()->set_vcpu_id(1);
   v1::ReportHoldersResponse response;
   EXPECT_EQ(Report(request, &response).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-}
-
-TEST_F(ServiceTest, HealthIsServing) {
-  for (const std::string& socket : {host_.VmSocket(), host_.AdminSocket()}) {
-    std::string bytes;
-    ASSERT_TRUE(Check(socket, "", &bytes).ok());
-    EXPECT_EQ(bytes, std::string("\x08\x01"));
-  }
-  std::string bytes;
-  ASSERT_TRUE(Check(host_.VmSocket(), "lockhost.v1.HintService", &bytes).ok());
-  EXPECT_EQ(bytes, std::string("\x08\x01"));
-  ASSERT_TRUE(Check(host_.AdminSocket(), "lockhost.v1.HostService", &bytes).ok());
-  EXPECT_EQ(Check(host_.VmSocket(), "no.such.Service", &bytes).error_code(),
-            grpc::StatusCode::NOT_FOUND);
 }
 
 TEST_F(ServiceTest, AnUnknownMethodIsUnimplemented) {
