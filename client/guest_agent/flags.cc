@@ -3,12 +3,20 @@
 
 #include <unistd.h>
 
+#include <string>
+#include <utility>
+
 #include "absl/flags/flag.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
 ABSL_FLAG(std::string, host, "unix:/run/lockhost-guest/host.sock",
           "gRPC target of the host's hint service");
+ABSL_FLAG(std::string, tls_ca, "",
+          "CA of the host's certificate, PEM; with it, --host is reached by TLS");
+ABSL_FLAG(std::string, tls_cert, "", "this guest's certificate, PEM");
+ABSL_FLAG(std::string, tls_key, "", "key of this guest's certificate, PEM");
 ABSL_FLAG(std::string, hint_page, "/run/lockhost-guest/hints",
           "file of the hint page; made if it is missing");
 ABSL_FLAG(std::string, report_page, "/run/lockhost-guest/reports",
@@ -41,6 +49,23 @@ absl::StatusOr<lockhost_page_path> PathFlag() {
   return absl::InvalidArgumentError("--path must be grpc or direct-map");
 }
 
+// What is not a socket of this machine goes over a network, and needs TLS.
+absl::StatusOr<TlsFiles> TlsFlags(const std::string& host) {
+  TlsFiles files = {absl::GetFlag(FLAGS_tls_ca), absl::GetFlag(FLAGS_tls_cert),
+                    absl::GetFlag(FLAGS_tls_key)};
+  const bool none = files.ca.empty() && files.certificate.empty() && files.key.empty();
+  const bool all = !files.ca.empty() && !files.certificate.empty() && !files.key.empty();
+  if (!none && !all) {
+    return absl::InvalidArgumentError("--tls-ca, --tls-cert and --tls-key go together");
+  }
+  const bool is_local = absl::StartsWith(host, "unix:") || absl::StartsWith(host, "unix-abstract:");
+  if (is_local == none) return files;
+  return absl::InvalidArgumentError(none
+                                        ? "--host is no unix socket: it needs --tls-ca, "
+                                          "--tls-cert and --tls-key"
+                                        : "--host is a unix socket, which has no use for --tls-ca");
+}
+
 }  // namespace
 
 absl::StatusOr<GuestAgent::Options> OptionsFromFlags() {
@@ -52,12 +77,16 @@ absl::StatusOr<GuestAgent::Options> OptionsFromFlags() {
   if (!lease_ns.ok()) return lease_ns.status();
   const auto path = PathFlag();
   if (!path.ok()) return path.status();
+  const std::string host = absl::GetFlag(FLAGS_host);
+  auto tls = TlsFlags(host);
+  if (!tls.ok()) return tls.status();
   const uint32_t slots = absl::GetFlag(FLAGS_slots);
   if (slots == 0 || slots > LOCKHOST_MAX_SLOTS) {
     return absl::InvalidArgumentError(absl::StrCat("--slots must be 1 to ", LOCKHOST_MAX_SLOTS));
   }
   GuestAgent::Options options;
-  options.host.target = absl::GetFlag(FLAGS_host);
+  options.host.target = host;
+  options.host.tls = *std::move(tls);
   options.host.agent_version = LOCKHOST_VERSION;
   options.host.backoff = {.first_ceiling_ns = *first_ns, .last_ceiling_ns = *last_ns};
   options.host.seed = absl::ToUnixNanos(absl::Now()) ^ static_cast<uint64_t>(getpid()) << 32;

@@ -5,9 +5,14 @@
 #include <grpc/support/time.h>
 #include <grpcpp/grpcpp.h>
 
+#include <cerrno>
 #include <chrono>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "client/guest_agent/after_stream.h"
 #include "common/scheduling.h"
 #include "lockhost/v1/hints.grpc.pb.h"
@@ -37,6 +42,28 @@ grpc::ChannelArguments ChannelSettings() {
   return arguments;
 }
 
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream in(path);
+  if (!in) return absl::ErrnoToStatus(errno, absl::StrCat("read ", path));
+  return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+}
+
+// Reads the files, so that renewed ones are used from the next connection on.
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(const TlsFiles& files) {
+  if (files.ca.empty()) return grpc::InsecureChannelCredentials();
+  const absl::StatusOr<std::string> ca = ReadFile(files.ca);
+  if (!ca.ok()) return ca.status();
+  const absl::StatusOr<std::string> certificate = ReadFile(files.certificate);
+  if (!certificate.ok()) return certificate.status();
+  const absl::StatusOr<std::string> key = ReadFile(files.key);
+  if (!key.ok()) return key.status();
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = *ca;
+  options.pem_cert_chain = *certificate;
+  options.pem_private_key = *key;
+  return grpc::SslCredentials(options);
+}
+
 absl::Status ToAbsl(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
 }
@@ -46,9 +73,10 @@ absl::Status ToAbsl(const grpc::Status& status) {
 // One channel and the calls on it.
 class HostLink::Connection {
  public:
-  explicit Connection(const std::string& target)
-      : stub(v1::HintService::NewStub(grpc::CreateCustomChannel(
-            target, grpc::InsecureChannelCredentials(), ChannelSettings()))) {}
+  Connection(const std::string& target,
+             const std::shared_ptr<grpc::ChannelCredentials>& credentials)
+      : stub(v1::HintService::NewStub(
+            grpc::CreateCustomChannel(target, credentials, ChannelSettings()))) {}
 
   const std::unique_ptr<v1::HintService::Stub> stub;
   grpc::ClientContext watch;
@@ -134,13 +162,7 @@ void HostLink::ReadUntilStopped() {
   // Without it we would be slower, not wrong.
   RequestShortSlice().IgnoreError();
   for (;;) {
-    const auto connection = std::make_shared<Connection>(options_.target);
-    {
-      const std::lock_guard lock(mutex_);
-      if (stop_) return;
-      connection_ = connection;
-    }
-    const absl::Status why = ReadStream(connection.get());
+    const absl::Status why = ServeConnection();
     receiver_->StreamLost();
     {
       const std::lock_guard lock(mutex_);
@@ -155,6 +177,18 @@ void HostLink::ReadUntilStopped() {
     if (observer_.on_lost) observer_.on_lost(why, delay_ns);
     if (!WaitBeforeRetry(delay_ns)) return;
   }
+}
+
+absl::Status HostLink::ServeConnection() {
+  const auto credentials = Credentials(options_.tls);
+  if (!credentials.ok()) return absl::UnavailableError(credentials.status().ToString());
+  const auto connection = std::make_shared<Connection>(options_.target, *credentials);
+  {
+    const std::lock_guard lock(mutex_);
+    if (stop_) return absl::CancelledError();
+    connection_ = connection;
+  }
+  return ReadStream(connection.get());
 }
 
 absl::Status HostLink::ReadStream(Connection* connection) {

@@ -18,6 +18,13 @@
 
 namespace lockhost::guest_agent {
 
+// Where the host is reached by TCP: both sides show certificates. PEM; no passphrase.
+struct TlsFiles {
+  std::string ca;           // of the host's certificate; empty: no TLS
+  std::string certificate;  // this guest's
+  std::string key;
+};
+
 // The connection to the host: one thread that reads hints (a synchronous read, so that
 // from the socket to the page there is no second thread) and reconnects by itself; and
 // the stream of reports, written by the caller's thread without ever blocking it.
@@ -25,6 +32,7 @@ class HostLink {
  public:
   struct Options {
     std::string target;  // gRPC target, e.g. "unix:/run/lockhost/vm/7.sock"
+    TlsFiles tls;
     std::string agent_version;
     bool heartbeats_only = false;  // the slots are read elsewhere
     Backoff::Limits backoff;
@@ -53,6 +61,7 @@ class HostLink {
   class ReportStream;
 
   void ReadUntilStopped();
+  absl::Status ServeConnection();
   absl::Status ReadStream(Connection* connection);
   bool WaitBeforeRetry(uint64_t delay_ns);
 

@@ -122,6 +122,26 @@ TEST_F(GuestdTest, BadFlagsAreNamedAndRefused) {
   }
 }
 
+TEST_F(GuestdTest, ANetworkIsSpokenToByTlsAlone) {
+  const std::vector<std::string> tls = {"--tls-ca=a", "--tls-cert=b", "--tls-key=c"};
+  for (const char* host : {"--host=ipv4:127.0.0.1:1", "--host=dns:///localhost:1", "--host=a:1"}) {
+    Start({host});
+    EXPECT_EQ(AwaitExit(), 2) << host;
+    Start({host, tls[0], tls[1]});
+    EXPECT_EQ(AwaitExit(), 2) << host;
+  }
+  Start(tls);  // --host is a unix socket
+  EXPECT_EQ(AwaitExit(), 2);
+}
+
+TEST_F(GuestdTest, CertificatesThatAreNotThereYetAreWaitedFor) {
+  Start({"--host=ipv4:127.0.0.1:1", "--tls-ca=" + File("a"), "--tls-cert=" + File("b"),
+         "--tls-key=" + File("c")});
+  ASSERT_TRUE(AwaitReady());
+  kill(pid_, SIGTERM);
+  EXPECT_EQ(AwaitExit(), 0);
+}
+
 TEST_F(GuestdTest, APageThatCannotBeMadeIsAnError) {
   Start({"--hint-page=/no/such/directory/hints"});
   EXPECT_EQ(AwaitExit(), 1);
