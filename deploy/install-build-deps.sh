@@ -13,7 +13,7 @@ packages=(
   clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev
   # libraries
   libabsl-dev libprotobuf-dev protobuf-compiler libgrpc++-dev protobuf-compiler-grpc
-  prometheus-cpp-dev libspdlog-dev libsystemd-dev
+  prometheus-cpp-dev libspdlog-dev libsystemd-dev libssl-dev
   # tests: GoogleTest, promtool (in prometheus), systemd-analyze, formatting and lint
   libgtest-dev libgmock-dev nlohmann-json3-dev prometheus systemd clang-format clang-tidy
 )

@@ -55,9 +55,15 @@ void Reload(int fd, Config* current, Daemon* daemon) {
   while (read(fd, &signal, sizeof(signal)) > 0) {
   }
   const absl::StatusOr<Config> next = lockhost::server::LoadConfig();
-  daemon->CountReload(next.ok());
-  if (!next.ok()) {
-    spdlog::error("configuration not taken over, the old one stays: {}", next.status().ToString());
+  absl::Status taken = next.status();
+  Daemon::Options options;
+  if (next.ok()) {
+    options = lockhost::server::OptionsFrom(*next);
+    taken = daemon->SetTls(options.tls);
+  }
+  daemon->CountReload(taken.ok());
+  if (!taken.ok()) {
+    spdlog::error("configuration not taken over, the old one stays: {}", taken.ToString());
     return;
   }
   const auto changed = [&](lockhost::server::Effect effect) {
@@ -69,7 +75,7 @@ void Reload(int fd, Config* current, Daemon* daemon) {
   warn(changed(lockhost::server::EFFECT_RESTART), "at the next start");
   warn(changed(lockhost::server::EFFECT_NEW_VMS), "for VMs that come from now on");
   spdlog::info("configuration read again; changed: {}", changed(lockhost::server::EFFECT_NOW));
-  daemon->SetLimits(lockhost::server::OptionsFrom(*next).vm);
+  daemon->SetLimits(options.vm);
   *current = *next;
 }
 

@@ -9,9 +9,11 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "server/tls/certificate_names.h"
 
 namespace lockhost::server {
 namespace {
@@ -39,6 +41,24 @@ absl::Status CheckNumbers(const Config& config, const Place& place) {
   return absl::OkStatus();
 }
 
+absl::Status CheckTls(const Tls& tls, const Place& place) {
+  if (tls.address().empty() || tls.certificate_file().empty() || tls.key_file().empty() ||
+      tls.client_ca_file().empty()) {
+    return Bad(place, "tls", "needs address, certificate_file, key_file and client_ca_file");
+  }
+  std::set<std::string> names;
+  for (const TlsGuest& guest : tls.guest()) {
+    const std::string name = CanonicalName(guest.certificate_name());
+    if (name.empty() || guest.vm().empty()) {
+      return Bad(place, "tls", "guest: needs vm, and a DNS name or URI as certificate_name");
+    }
+    if (!names.insert(name).second) {
+      return Bad(place, "tls", absl::StrCat("guest: two have the certificate_name ", name));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Check(const Config& config, const Place& place) {
   if (absl::Status numbers = CheckNumbers(config, place); !numbers.ok()) return numbers;
   if (config.heartbeat_ms() > config.lease_ms() / 2) {
@@ -52,7 +72,21 @@ absl::Status Check(const Config& config, const Place& place) {
       return Bad(place, "hybrid_vsock", "needs vm and path");
     }
   }
-  return absl::OkStatus();
+  return config.has_tls() ? CheckTls(config.tls(), place) : absl::OkStatus();
+}
+
+// A field of messages, all of its values.
+bool SameMessages(const Config& one, const Config& other, const FieldDescriptor* field) {
+  const auto text = [field](const Config& config) {
+    Config rest = config;
+    std::vector<const FieldDescriptor*> set;
+    rest.GetReflection()->ListFields(rest, &set);
+    for (const FieldDescriptor* each : set) {
+      if (each != field) rest.GetReflection()->ClearField(&rest, each);
+    }
+    return rest.SerializeAsString();
+  };
+  return text(one) == text(other);
 }
 
 // Keeps the first error; lines and columns count from 1.
@@ -113,18 +147,17 @@ std::vector<std::string> ChangedFields(const Config& from, const Config& to, Eff
   const auto* reflection = Config::GetReflection();
   for (int i = 0; i < descriptor->field_count(); ++i) {
     const FieldDescriptor* field = descriptor->field(i);
-    if (field->is_repeated() || field->options().GetExtension(rule).effect() != effect) continue;
+    if (field->options().GetExtension(rule).effect() != effect) continue;
     const bool same = field->cpp_type() == FieldDescriptor::CPPTYPE_UINT32
                           ? reflection->GetUInt32(from, field) == reflection->GetUInt32(to, field)
-                          : reflection->GetString(from, field) == reflection->GetString(to, field);
+                      : field->cpp_type() == FieldDescriptor::CPPTYPE_STRING
+                          ? reflection->GetString(from, field) == reflection->GetString(to, field)
+                          : SameMessages(from, to, field);
     if (!same) names.push_back(field->name());
   }
-  const auto text = [](const Config& config) {
-    Config only;
-    *only.mutable_hybrid_vsock() = config.hybrid_vsock();
-    return only.SerializeAsString();
-  };
-  if (effect == EFFECT_RESTART && text(from) != text(to)) names.emplace_back("hybrid_vsock");
+  // The one part of a block that is not taken over as its rule says.
+  const bool moved = from.tls().address() != to.tls().address();
+  if (effect == EFFECT_RESTART && moved) names.emplace_back("tls.address");
   return names;
 }
 

@@ -26,6 +26,12 @@ absl::Status MakeDirectory(const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat("make ", path));
 }
 
+absl::StatusOr<TlsDoor::Rules> RulesFrom(const TlsOptions& tls) {
+  absl::StatusOr<std::shared_ptr<const TlsContext>> context = TlsContext::Load(tls.files);
+  if (!context.ok()) return context.status();
+  return TlsDoor::Rules{*std::move(context), tls.guests, tls.limits};
+}
+
 struct Readable {
   bool termination = false;
   bool reload = false;
@@ -59,9 +65,10 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options, Clock clo
   if (!publisher.ok()) return publisher.status();
   daemon->publisher_ = *std::move(publisher);
   if (absl::Status serving = daemon->ServeVsock(); !serving.ok()) return serving;
+  if (absl::Status serving = daemon->ServeTls(); !serving.ok()) return serving;
   daemon->servers_ = std::make_unique<VmServers>(
       daemon->options_.vm, daemon->options_.hybrid_sockets, daemon->publisher_.get(),
-      daemon->queue_.get(), daemon->wire_.get(), daemon->vsock_.get(), clock);
+      daemon->queue_.get(), daemon->wire_.get(), daemon->vsock_.get(), daemon->tls_.get(), clock);
   if (absl::Status serving = daemon->ServeOperator(); !serving.ok()) return serving;
   if (absl::Status serving = daemon->ServeMetrics(); !serving.ok()) return serving;
   return daemon;
@@ -82,6 +89,7 @@ Daemon::~Daemon() {
   if (wire_ != nullptr) wire_->AwaitLook();
   if (publisher_ != nullptr) publisher_->Drain(options_.drain_ns);
   vsock_.reset();
+  tls_.reset();
   servers_.reset();
   operator_server_.reset();
   exposer_.reset();
@@ -118,6 +126,27 @@ absl::Status Daemon::ServeVsock() {
   if (!door.ok()) return door.status();
   vsock_ = *std::move(door);
   return absl::OkStatus();
+}
+
+absl::Status Daemon::ServeTls() {
+  if (options_.tls.address.empty()) return absl::OkStatus();
+  absl::StatusOr<TlsDoor::Rules> rules = RulesFrom(options_.tls);
+  if (!rules.ok()) return rules.status();
+  absl::StatusOr<Listener> listener = Listener::OpenTcp(options_.tls.address);
+  if (!listener.ok()) return listener.status();
+  auto door =
+      TlsDoor::Open(*std::move(listener), *std::move(rules), wire_.get(), &host_counters_.tls);
+  if (!door.ok()) return door.status();
+  tls_ = *std::move(door);
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::SetTls(const TlsOptions& tls) {
+  // Begins or ends at the next start.
+  if (tls_ == nullptr || tls.address.empty()) return absl::OkStatus();
+  absl::StatusOr<TlsDoor::Rules> rules = RulesFrom(tls);
+  if (rules.ok()) tls_->SetRules(*std::move(rules));
+  return rules.status();
 }
 
 absl::Status Daemon::ServeMetrics() {

@@ -18,9 +18,18 @@
 #include "server/metrics/metrics.h"
 #include "server/publisher/publisher.h"
 #include "server/service/host_server.h"
+#include "server/service/tls_door.h"
 #include "server/service/vm_servers.h"
 
 namespace lockhost::server {
+
+// The TCP listener.
+struct TlsOptions {
+  std::string address;  // empty: none
+  TlsFiles files;
+  std::vector<TlsGuests::Guest> guests;
+  HandshakeLimits limits;
+};
 
 // lockhostd without its flags and its log: everything wired up. The caller's thread runs
 // the agent's link and makes and ends servers; see server/README.md for the others.
@@ -43,6 +52,7 @@ class Daemon : private AgentListener {
     // The listener that all guests share, and how its peers are known; null: none.
     Listen listen_vsock;
     PeerCid peer_cid = VsockPeerCid;
+    TlsOptions tls;
     uint64_t drain_ns = 2'000'000'000;
     uint64_t wire_look_ns = UINT64_MAX;  // see Wire::Start
   };
@@ -69,6 +79,9 @@ class Daemon : private AgentListener {
   // For the thread that runs the daemon. Takes over the limits that can change while it
   // serves; those of gRPC for VMs that come from now on.
   void SetLimits(const VmServer::Options& vm);
+  // Likewise reads the files again and takes over what is said of guests and limits; on an
+  // error nothing changes. The address cannot change while it serves.
+  absl::Status SetTls(const TlsOptions& tls);
   // What a reload came to, for the metrics. Thread-safe.
   void CountReload(bool applied) {
     (applied ? host_counters_.reloads_applied : host_counters_.reloads_refused).fetch_add(1);
@@ -82,6 +95,7 @@ class Daemon : private AgentListener {
   absl::Status ServeOperator();
   absl::Status ServeMetrics();
   absl::Status ServeVsock();
+  absl::Status ServeTls();
   void ApplyFacts(const VmFacts& facts);
   std::string SocketPath(uint64_t vm_id) const;
 
@@ -102,6 +116,7 @@ class Daemon : private AgentListener {
   std::shared_ptr<Metrics> metrics_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<VsockDoor> vsock_;
+  std::unique_ptr<TlsDoor> tls_;
   std::unique_ptr<VmServers> servers_;
   std::unique_ptr<HostServer> operator_server_;
   std::unique_ptr<prometheus::Exposer> exposer_;

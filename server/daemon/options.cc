@@ -6,6 +6,8 @@
 #include <memory>
 #include <utility>
 
+#include "server/tls/certificate_names.h"
+
 namespace lockhost::server {
 namespace {
 
@@ -42,6 +44,21 @@ GrpcLimits GrpcLimitsFrom(const Config& config) {
   return limits;
 }
 
+TlsOptions TlsOptionsFrom(const Config& config) {
+  const Tls& tls = config.tls();
+  TlsOptions options;
+  options.address = tls.address();
+  options.files = {tls.certificate_file(), tls.key_file(), tls.client_ca_file()};
+  for (const TlsGuest& guest : tls.guest()) {
+    options.guests.push_back({CanonicalName(guest.certificate_name()), guest.vm()});
+  }
+  options.limits = {.accepts_per_second = config.tls_accepts_per_second(),
+                    .accept_burst = config.tls_accept_burst(),
+                    .handshakes = config.tls_handshakes(),
+                    .handshake_ns = config.tls_handshake_ms() * kNsPerMs};
+  return options;
+}
+
 // A socket can be adopted once; a function of this type can be copied.
 Daemon::Listen Adopting(UniqueFd socket, int family) {
   return [fd = std::make_shared<UniqueFd>(std::move(socket)), family] {
@@ -70,6 +87,7 @@ Daemon::Options OptionsFrom(const Config& config) {
   for (const HybridVsock& hybrid : config.hybrid_vsock()) {
     options.hybrid_sockets.push_back({hybrid.vm(), hybrid.path()});
   }
+  options.tls = TlsOptionsFrom(config);
   if (const uint32_t port = config.vsock_port(); port != 0) {
     options.listen_vsock = [port] { return Listener::OpenVsock(port); };
   }

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "server/directory/tls_counters.h"
+
 namespace lockhost::server {
 
 // What is counted for lockhostd as a whole. Thread-safe.
@@ -13,6 +15,7 @@ struct HostCounters {
   std::atomic<uint64_t> reloads_refused{0};
   // Connections to the admin socket of peers that may not speak there.
   std::atomic<uint64_t> admin_refused{0};
+  TlsCounters tls;
   // vsock connections whose peer is no VM that we know, or could be two.
   std::atomic<uint64_t> vsock_unknown_cid{0};
   std::atomic<uint64_t> vsock_claimed_twice{0};

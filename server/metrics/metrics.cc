@@ -195,6 +195,20 @@ void AddPublisher(const PublisherStats& stats, Families* out) {
                      .Take());
 }
 
+void AddTls(const TlsCounters& tls, Families* out) {
+  out->push_back(CounterFamily("lockhost_tls_accept_pauses_total",
+                               "Times that TLS connections had to wait: too fast.")
+                     .Add({}, static_cast<double>(tls.accept_pauses))
+                     .Take());
+  Family refused = CounterFamily("lockhost_tls_refused_total",
+                                 "TLS connections that came to no VM's server, by reason.");
+  for (size_t reason = 0; reason < kTlsRefusalNames.size(); ++reason) {
+    refused.Add({{"reason", kTlsRefusalNames[reason]}},
+                static_cast<double>(tls.refused[reason].load()));
+  }
+  out->push_back(refused.Take());
+}
+
 void AddHostCounters(const HostCounters& host, Families* out) {
   out->push_back(CounterFamily("lockhost_config_reloads_total",
                                "Times the configuration was read again, by result.")
@@ -228,6 +242,7 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   AddConnections(records, &families);
   AddPublisher(*publisher_, &families);
   AddHostCounters(*host_, &families);
+  AddTls(host_->tls, &families);
   return families;
 }
 

@@ -60,7 +60,7 @@ class AsyncServer::Door final : public ConnectionSource {
       UniqueFd connection = listener_.Accept();
       if (!connection.valid()) return errno == EAGAIN ? 0 : now_ns + kTroublePauseNs;
       if (permit_ != nullptr && !permit_(connection.get())) continue;
-      server_->Admit(std::move(connection), now_ns);
+      server_->Admit(std::make_unique<SocketStream>(std::move(connection)), now_ns);
     }
     return 0;
   }
@@ -109,7 +109,7 @@ absl::Status AsyncServer::Listen(Listener listener, Permit permit) {
   return added;
 }
 
-void AsyncServer::Admit(UniqueFd connection, uint64_t now_ns) {
+void AsyncServer::Admit(std::unique_ptr<PeerStream> connection, uint64_t now_ns) {
   gate_.Admit(std::move(connection), now_ns);
 }
 

@@ -54,7 +54,7 @@ class AsyncServer : private WireServer, private ConnectionWatcher {
   // succeeded.
   absl::Status Listen(Listener listener, Permit permit = nullptr);
   // Takes a connection that another listener accepted. The wire's thread.
-  void Admit(UniqueFd connection, uint64_t now_ns);
+  void Admit(std::unique_ptr<PeerStream> connection, uint64_t now_ns);
   // Thread-safe.
   void SetLimits(const ConnectionLimits& limits) { gate_.SetLimits(limits); }
 

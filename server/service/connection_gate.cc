@@ -26,12 +26,13 @@ uint64_t ConnectionGate::AcceptableAtNs() const {
   return accepts_.ReadyAtNs();
 }
 
-bool ConnectionGate::Admit(UniqueFd connection, uint64_t now_ns) {
+bool ConnectionGate::Admit(std::unique_ptr<PeerStream> connection, uint64_t now_ns) {
   const std::lock_guard lock(mutex_);
   if (!accepts_.Take(now_ns)) {
     counters_->of(Refusal::kTooFast).fetch_add(1);
     return false;
   }
+  const bool more = connection->HasMore();
   auto relay = Relay::Create(std::move(connection), &budget_, [this](int peer_fd, bool wait) {
     watcher_->WaitWritable(peer_fd, wait);
   });
@@ -41,7 +42,7 @@ bool ConnectionGate::Admit(UniqueFd connection, uint64_t now_ns) {
     counters_->of(Refusal::kTooMany).fetch_add(1);
     return false;
   }
-  open_.push_back({*std::move(relay), now_ns + limits_.silence_ns});
+  open_.push_back({*std::move(relay), now_ns + limits_.silence_ns, more});
   counters_->accepted.fetch_add(1);
   counters_->open = static_cast<uint32_t>(open_.size());
   return true;

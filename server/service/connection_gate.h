@@ -45,8 +45,8 @@ class ConnectionGate {
 
   // When the next connection may be accepted (ns); may be in the past.
   uint64_t AcceptableAtNs() const;
-  // Takes a fresh, non-blocking connection. False: refused, and closed.
-  bool Admit(UniqueFd connection, uint64_t now_ns);
+  // Takes a fresh connection. False: refused, and closed.
+  bool Admit(std::unique_ptr<PeerStream> connection, uint64_t now_ns);
 
   // The peer of connection `peer_fd` has sent something, takes more, or was hung up. Returns
   // gRPC's end of the connection, once for each; else an invalid one.

@@ -35,6 +35,11 @@ std::optional<Refusal> FrameInspector::Take(std::string_view bytes, uint64_t now
   return std::nullopt;
 }
 
+std::optional<Refusal> FrameInspector::TakeOverhead(size_t bytes, uint64_t now_ns) {
+  if (budget_->bytes.Take(now_ns, static_cast<uint32_t>(bytes))) return std::nullopt;
+  return Refusal::kFlood;
+}
+
 std::optional<Refusal> FrameInspector::TakeMagic(std::string_view* bytes) {
   const size_t size = std::min(bytes->size(), kMagic.size() - magic_seen_);
   if (bytes->substr(0, size) != kMagic.substr(magic_seen_, size)) return Refusal::kNotHttp2;

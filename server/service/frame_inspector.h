@@ -39,6 +39,9 @@ class FrameInspector {
   // closed.
   std::optional<Refusal> Take(std::string_view bytes, uint64_t now_ns);
 
+  // Counts bytes that came with those as bytes, and looks no further.
+  std::optional<Refusal> TakeOverhead(size_t bytes, uint64_t now_ns);
+
   // The client has begun as HTTP/2 clients do: fixed bytes, then SETTINGS.
   bool greeted() const { return greeted_; }
   // It has opened a call.

@@ -2,6 +2,7 @@
 #include "server/service/listener.h"
 
 #include <fcntl.h>
+#include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -11,7 +12,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace lockhost::server {
@@ -20,8 +23,8 @@ namespace {
 // A guest's connections wait here while its listener is left alone; more are turned away by
 // the kernel.
 constexpr int kBacklog = 16;
-// All guests share the one of vsock.
-constexpr int kVsockBacklog = 256;
+// All guests share those of vsock and TLS.
+constexpr int kSharedBacklog = 256;
 
 absl::StatusOr<sockaddr_un> Address(const std::string& path) {
   sockaddr_un address{};
@@ -31,6 +34,29 @@ absl::StatusOr<sockaddr_un> Address(const std::string& path) {
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   return address;
+}
+
+using Addresses = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
+
+// "ADDRESS:PORT", with IPv6 addresses in brackets.
+absl::StatusOr<Addresses> ParseTcpAddress(const std::string& text) {
+  const absl::Status bad =
+      absl::InvalidArgumentError(absl::StrCat("'", text, "' is no ADDRESS:PORT in figures"));
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0) return bad;
+  std::string host = text.substr(0, colon);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  if (bracketed != (host.find(':') != std::string::npos)) return bad;
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const std::string port = text.substr(colon + 1);
+  uint32_t number = 0;  // of which getaddrinfo() would cut off what is too much
+  if (!absl::SimpleAtoi(port, &number) || number > UINT16_MAX) return bad;
+  if (getaddrinfo(host.c_str(), port.c_str(), &hints, &found) != 0) return bad;
+  return Addresses(found, freeaddrinfo);
 }
 
 absl::StatusOr<int> Option(int fd, int name) {
@@ -82,8 +108,23 @@ absl::StatusOr<Listener> Listener::OpenVsock(uint32_t port) {
   address.svm_cid = VMADDR_CID_ANY;
   address.svm_port = port;
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
-      listen(fd.get(), kVsockBacklog) != 0) {
+      listen(fd.get(), kSharedBacklog) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("listen on vsock port ", port));
+  }
+  return Listener(std::move(fd), "");
+}
+
+absl::StatusOr<Listener> Listener::OpenTcp(const std::string& address) {
+  const absl::StatusOr<Addresses> parsed = ParseTcpAddress(address);
+  if (!parsed.ok()) return parsed.status();
+  const addrinfo& at = **parsed;
+  UniqueFd fd(socket(at.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return absl::ErrnoToStatus(errno, "make a TCP socket");
+  // Or a restart would have to wait for the connections of the one before.
+  const int on = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (bind(fd.get(), at.ai_addr, at.ai_addrlen) != 0 || listen(fd.get(), kSharedBacklog) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("listen on ", address));
   }
   return Listener(std::move(fd), "");
 }

@@ -25,6 +25,9 @@ class Listener {
   // For the guests of this host (and whoever else reaches it by vsock), on `port`.
   // UNIMPLEMENTED: the kernel has no AF_VSOCK.
   static absl::StatusOr<Listener> OpenVsock(uint32_t port);
+  // On `address`, "ADDRESS:PORT" in figures, "[ADDRESS]:PORT" for IPv6. INVALID_ARGUMENT: it
+  // is none.
+  static absl::StatusOr<Listener> OpenTcp(const std::string& address);
   // One that the service manager made; its file, if any, stays. INVALID_ARGUMENT: it is no
   // listening stream socket of `family` (AF_UNIX and the like).
   static absl::StatusOr<Listener> Adopt(UniqueFd fd, int family);

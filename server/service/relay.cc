@@ -3,7 +3,6 @@
 
 #include <sys/socket.h>
 
-#include <cerrno>
 #include <utility>
 
 namespace lockhost::server {
@@ -11,18 +10,10 @@ namespace {
 
 constexpr size_t kPortionBytes = 16 * 1024;
 
-bool WouldBlock(ssize_t result) { return result < 0 && (errno == EAGAIN || errno == EINTR); }
-
-// Sends what it can of `text`, and cuts that off. False: the other side is gone.
-bool SendSome(int fd, std::string* text) {
-  const ssize_t sent = send(fd, text->data(), text->size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (sent > 0) text->erase(0, static_cast<size_t>(sent));
-  return sent >= 0 || WouldBlock(sent);
-}
-
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Relay>> Relay::Create(UniqueFd peer, FrameBudget* budget,
+absl::StatusOr<std::shared_ptr<Relay>> Relay::Create(std::unique_ptr<PeerStream> peer,
+                                                     FrameBudget* budget,
                                                      WaitWritable wait_writable) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -32,8 +23,8 @@ absl::StatusOr<std::shared_ptr<Relay>> Relay::Create(UniqueFd peer, FrameBudget*
                                           budget, std::move(wait_writable)));
 }
 
-Relay::Relay(UniqueFd peer, UniqueFd pipe, UniqueFd grpc_end, FrameBudget* budget,
-             WaitWritable wait_writable)
+Relay::Relay(std::unique_ptr<PeerStream> peer, UniqueFd pipe, UniqueFd grpc_end,
+             FrameBudget* budget, WaitWritable wait_writable)
     : peer_(std::move(peer)),
       pipe_(std::move(pipe)),
       grpc_end_(std::move(grpc_end)),
@@ -48,14 +39,15 @@ Relay::Taken Relay::TakeIn(uint64_t now_ns) {
     if (blocked_) return {};
   }
   char portion[kPortionBytes];
-  const ssize_t size = recv(peer_.get(), portion, sizeof(portion), MSG_DONTWAIT);
-  if (WouldBlock(size)) return {};
-  if (size <= 0) return {.over = true};
-  const std::string_view bytes(portion, static_cast<size_t>(size));
-  if (const auto refusal = inspector_.Take(bytes, now_ns)) return {.refused = refusal};
+  const PeerStream::Received got = peer_->Receive(portion);
+  const std::string_view bytes(portion, got.bytes);
+  if (auto refusal = inspector_.TakeOverhead(got.overhead_bytes, now_ns)) {
+    return {.refused = refusal};
+  }
+  if (auto refusal = inspector_.Take(bytes, now_ns)) return {.refused = refusal};
   unsent_in_.append(bytes);
-  if (!FlushIn()) return {.over = true};
-  return {.more = bytes.size() == sizeof(portion) || !unsent_in_.empty()};
+  if (got.over || !FlushIn()) return {.over = true};
+  return {.more = got.more || !unsent_in_.empty()};
 }
 
 UniqueFd Relay::TakeGrpcEnd() {
@@ -69,7 +61,7 @@ Relay::State Relay::SendOut() {
   while (!over_) {
     if (!FlushOut()) return State::kOver;
     const bool blocked = !unsent_out_.empty();
-    if (blocked != blocked_) wait_writable_(peer_.get(), blocked);
+    if (blocked != blocked_) wait_writable_(peer_->fd(), blocked);
     blocked_ = blocked;
     if (blocked) return State::kOpen;
     char portion[kPortionBytes];
@@ -84,12 +76,12 @@ Relay::State Relay::SendOut() {
 void Relay::Disconnect() {
   const std::lock_guard lock(mutex_);
   over_ = true;
-  shutdown(peer_.get(), SHUT_RDWR);
+  shutdown(peer_->fd(), SHUT_RDWR);
   shutdown(pipe_.get(), SHUT_RDWR);
 }
 
 bool Relay::FlushIn() { return unsent_in_.empty() || SendSome(pipe_.get(), &unsent_in_); }
 
-bool Relay::FlushOut() { return unsent_out_.empty() || SendSome(peer_.get(), &unsent_out_); }
+bool Relay::FlushOut() { return unsent_out_.empty() || peer_->Send(&unsent_out_); }
 
 }  // namespace lockhost::server

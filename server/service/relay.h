@@ -13,6 +13,7 @@
 #include "common/unique_fd.h"
 #include "server/directory/connection_counters.h"
 #include "server/service/frame_inspector.h"
+#include "server/service/peer_stream.h"
 
 namespace lockhost::server {
 
@@ -32,11 +33,12 @@ class Relay {
   // false when no more; from any thread, until Disconnect().
   using WaitWritable = std::function<void(int peer_fd, bool wait)>;
 
-  // `peer` is non-blocking, of any family. `budget` outlives the relay.
-  static absl::StatusOr<std::shared_ptr<Relay>> Create(UniqueFd peer, FrameBudget* budget,
+  // `budget` outlives the relay.
+  static absl::StatusOr<std::shared_ptr<Relay>> Create(std::unique_ptr<PeerStream> peer,
+                                                       FrameBudget* budget,
                                                        WaitWritable wait_writable);
 
-  int peer_fd() const { return peer_.get(); }
+  int peer_fd() const { return peer_->fd(); }
   int pipe_fd() const { return pipe_.get(); }
   // As gRPC knows the connection ("fd:N"), -1 while it does not.
   int grpc_fd() const { return grpc_fd_; }
@@ -58,12 +60,12 @@ class Relay {
   void Disconnect();
 
  private:
-  Relay(UniqueFd peer, UniqueFd pipe, UniqueFd grpc_end, FrameBudget* budget,
+  Relay(std::unique_ptr<PeerStream> peer, UniqueFd pipe, UniqueFd grpc_end, FrameBudget* budget,
         WaitWritable wait_writable);
   bool FlushIn();
   bool FlushOut();
 
-  const UniqueFd peer_;
+  const std::unique_ptr<PeerStream> peer_;
   const UniqueFd pipe_;
   UniqueFd grpc_end_;
   int grpc_fd_ = -1;

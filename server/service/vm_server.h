@@ -44,7 +44,9 @@ class VmServer {
   void StopServing() { server_.StopServing(); }
   // As the functions of AsyncServer.
   absl::Status Listen(Listener listener) { return server_.Listen(std::move(listener)); }
-  void Admit(UniqueFd connection, uint64_t now_ns) { server_.Admit(std::move(connection), now_ns); }
+  void Admit(std::unique_ptr<PeerStream> connection, uint64_t now_ns) {
+    server_.Admit(std::move(connection), now_ns);
+  }
   // For what happens from now on. Thread-safe.
   void SetLimits(uint32_t max_streams, const ConnectionLimits& connections) {
     max_streams_ = max_streams;

@@ -9,13 +9,14 @@ namespace lockhost::server {
 
 VmServers::VmServers(VmServer::Options options, std::vector<HybridSocket> hybrid_sockets,
                      Publisher* publisher, HintQueue* queue, Wire* wire, VsockDoor* vsock,
-                     Clock clock)
+                     TlsDoor* tls, Clock clock)
     : options_(options),
       hybrid_sockets_(std::move(hybrid_sockets)),
       publisher_(publisher),
       queue_(queue),
       wire_(wire),
       vsock_(vsock),
+      tls_(tls),
       clock_(clock),
       ender_([this] { EndThem(); }) {}
 
@@ -41,6 +42,7 @@ absl::Status VmServers::ApplyFacts(const VmFacts& facts) {
   const auto found = servers_.find(facts.vm_id);
   if (found == servers_.end()) return absl::OkStatus();
   if (vsock_ != nullptr) vsock_->Put(facts.vm_id, facts.vsock_cid, found->second.get());
+  if (tls_ != nullptr) tls_->Put(facts, found->second.get());
   absl::Status result;
   for (const HybridSocket& socket : hybrid_sockets_) {
     if (socket.vm != facts.name && socket.vm != facts.uuid) continue;
@@ -65,6 +67,7 @@ absl::Status VmServers::OpenHybrid(const HybridSocket& socket, uint64_t vm_id) {
 
 void VmServers::End(uint64_t vm_id) {
   if (vsock_ != nullptr) vsock_->Remove(vm_id);
+  if (tls_ != nullptr) tls_->Remove(vm_id);
   std::erase_if(hybrid_owners_, [vm_id](const auto& owner) { return owner.second == vm_id; });
   auto found = servers_.extract(vm_id);
   if (found.empty()) return;

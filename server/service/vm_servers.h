@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "server/service/tls_door.h"
 #include "server/service/vm_server.h"
 #include "server/service/vsock_door.h"
 
@@ -30,17 +31,18 @@ class VmServers {
     std::string path;  // with the port
   };
 
-  // `publisher`, `queue`, `wire` and `vsock`, which may be null, outlive this.
+  // The pointers outlive this; `vsock` and `tls` may be null.
   VmServers(VmServer::Options options, std::vector<HybridSocket> hybrid_sockets,
-            Publisher* publisher, HintQueue* queue, Wire* wire, VsockDoor* vsock, Clock clock);
+            Publisher* publisher, HintQueue* queue, Wire* wire, VsockDoor* vsock, TlsDoor* tls,
+            Clock clock);
   // Ends all of them, and waits until that is done.
   ~VmServers();
   VmServers(const VmServers&) = delete;
   VmServers& operator=(const VmServers&) = delete;
 
   absl::Status Start(std::shared_ptr<VmRecord> record);
-  // Opens what the facts of a VM that is served now say: its CID, its hybrid sockets. OK for
-  // those that are open. ALREADY_EXISTS: another VM of that name has the socket.
+  // Opens what the facts of a VM that is served now say: its CID, its name, its hybrid sockets. OK
+  // for those that are open. ALREADY_EXISTS: another VM of that name has the socket.
   absl::Status ApplyFacts(const VmFacts& facts);
   // Ends a VM's server, soon. REQUIRES: Publisher::RemoveVm was called before.
   void End(uint64_t vm_id);
@@ -60,6 +62,7 @@ class VmServers {
   HintQueue* const queue_;
   Wire* const wire_;
   VsockDoor* const vsock_;
+  TlsDoor* const tls_;
   const Clock clock_;
   std::map<uint64_t, std::unique_ptr<VmServer>> servers_;
   std::map<std::string, uint64_t> hybrid_owners_;  // VM of each hybrid socket that is open

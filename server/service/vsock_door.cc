@@ -77,7 +77,8 @@ void VsockDoor::Give(UniqueFd connection, uint64_t now_ns) {
       counters_->vsock_claimed_twice.fetch_add(1);
       return;
     case CidTable::Answer::kOneVm:
-      servers_.at(owner.vm_id)->Admit(std::move(connection), now_ns);
+      servers_.at(owner.vm_id)
+          ->Admit(std::make_unique<SocketStream>(std::move(connection)), now_ns);
   }
 }
 

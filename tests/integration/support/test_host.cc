@@ -30,9 +30,9 @@ server::Daemon::Options ServerOptions(const std::string& agent_socket, const std
 }
 
 guest_agent::GuestAgent::Options GuestOptions(const guest_agent::TestDirectory& directory,
-                                              const std::string& host_socket) {
+                                              const std::string& target) {
   guest_agent::GuestAgent::Options options;
-  options.host.target = "unix:" + host_socket;
+  options.host.target = target;
   options.host.agent_version = "test";
   options.host.backoff = {.first_ceiling_ns = 5 * kMs, .last_ceiling_ns = 50 * kMs};
   options.host.seed = 1;
@@ -60,9 +60,19 @@ TestServer::~TestServer() {
 }
 
 TestGuest::TestGuest(const std::string& host_socket, uint32_t slots, lockhost_page_path path) {
-  guest_agent::GuestAgent::Options options = GuestOptions(directory_, host_socket);
+  guest_agent::GuestAgent::Options options = GuestOptions(directory_, "unix:" + host_socket);
   options.slots = slots;
   options.path = path;
+  Start(std::move(options));
+}
+
+TestGuest::TestGuest(const std::string& target, const guest_agent::TlsFiles& tls) {
+  guest_agent::GuestAgent::Options options = GuestOptions(directory_, target);
+  options.host.tls = tls;
+  Start(std::move(options));
+}
+
+void TestGuest::Start(guest_agent::GuestAgent::Options options) {
   auto agent = guest_agent::GuestAgent::Create(std::move(options), MonotonicClock(), {});
   EXPECT_TRUE(agent.ok()) << agent.status();
   agent_ = *std::move(agent);

@@ -45,6 +45,8 @@ class TestGuest {
  public:
   explicit TestGuest(const std::string& host_socket, uint32_t slots = 8,
                      lockhost_page_path path = LOCKHOST_PAGE_PATH_GRPC);
+  // By TCP.
+  TestGuest(const std::string& target, const guest_agent::TlsFiles& tls);
   ~TestGuest();
 
   // As the lock does: marks the holder's vCPU, rings if the bell is armed.
@@ -58,6 +60,8 @@ class TestGuest {
   bool done() const { return done_; }
 
  private:
+  void Start(guest_agent::GuestAgent::Options options);
+
   guest_agent::TestDirectory directory_;
   std::unique_ptr<guest_agent::GuestAgent> agent_;
   std::unique_ptr<guest_agent::HintView> hints_;

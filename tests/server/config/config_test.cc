@@ -46,6 +46,7 @@ TEST(ConfigTest, TheDefaultsAreThoseOfTheParts) {
   EXPECT_EQ(options.vm.max_streams, parts.vm.max_streams);
   EXPECT_EQ(options.vm.socket_mode, parts.vm.socket_mode);
   EXPECT_EQ(options.drain_ns, parts.drain_ns);
+  EXPECT_EQ(options.tls.limits, parts.tls.limits);
 }
 
 TEST(ConfigTest, AnErrorNamesLineAndField) {
@@ -58,9 +59,28 @@ TEST(ConfigTest, AnErrorNamesLineAndField) {
   EXPECT_THAT(ErrorOf("socket_mode: 'rw'"), StartsWith("1:1: socket_mode: must be octal"));
   EXPECT_THAT(ErrorOf("socket_mode: '01777'"), HasSubstr("socket_mode"));
   EXPECT_EQ(ErrorOf("\nhybrid_vsock { vm: 'a' }"), "2:1: hybrid_vsock: needs vm and path");
+  EXPECT_EQ(ErrorOf("\ntls { address: '[::]:9465' }"),
+            "2:1: tls: needs address, certificate_file, key_file and client_ca_file");
   EXPECT_THAT(ErrorOf("connections: -1"), StartsWith("1:"));
   EXPECT_THAT(ErrorOf("connections: 1 connections: 2"), HasSubstr("connections"));
   EXPECT_THAT(ErrorOf("connections"), StartsWith("1:"));
+}
+
+TEST(ConfigTest, ACertificateNameStandsForOneVm) {
+  const auto with = [](const std::string& guests) {
+    return "tls { address: 'a' certificate_file: 'b' key_file: 'c' client_ca_file: 'd' " + guests +
+           "}";
+  };
+  EXPECT_TRUE(ParseConfig(with("guest { certificate_name: 'a.example' vm: 'fc-1' }"
+                               "guest { certificate_name: 'spiffe://b' vm: 'fc-1' }"))
+                  .ok());
+  EXPECT_THAT(ErrorOf(with("guest { certificate_name: 'a.example' vm: 'fc-1' }"
+                           "guest { certificate_name: 'A.example' vm: 'fc-2' }")),
+              HasSubstr("two have the certificate_name a.example"));
+  for (const char* guest : {"guest {}", "guest { vm: 'fc-1' }", "guest { certificate_name: 'a' }",
+                            "guest { certificate_name: '*.example' vm: 'fc-1' }"}) {
+    EXPECT_THAT(ErrorOf(with(guest)), HasSubstr("guest: needs")) << guest;
+  }
 }
 
 TEST(ConfigTest, GuestdsKeepaliveCannotBeForbidden) {
@@ -88,11 +108,16 @@ TEST(ConfigTest, ChangesAreToldApartByWhenTheyTakeEffect) {
   EXPECT_THAT(ChangedFields(from, to, EFFECT_NEW_VMS), ElementsAre("idle_ms"));
   EXPECT_THAT(ChangedFields(from, to, EFFECT_RESTART), ElementsAre("run_dir"));
   to.add_hybrid_vsock()->set_vm("a");
+  to.mutable_tls()->set_key_file("k");
+  EXPECT_THAT(ChangedFields(from, to, EFFECT_NOW), ElementsAre("tls", "silence_ms"));
   EXPECT_THAT(ChangedFields(from, to, EFFECT_RESTART), ElementsAre("run_dir", "hybrid_vsock"));
+  to.mutable_tls()->set_address("[::1]:1");
+  EXPECT_THAT(ChangedFields(from, to, EFFECT_RESTART),
+              ElementsAre("run_dir", "hybrid_vsock", "tls.address"));
 }
 
 std::string DefaultOf(const google::protobuf::FieldDescriptor* field) {
-  if (field->is_repeated()) return "none";
+  if (field->is_repeated() || field->message_type() != nullptr) return "none";
   if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_UINT32) {
     return std::to_string(field->default_value_uint32());
   }

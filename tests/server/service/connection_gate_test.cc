@@ -57,7 +57,7 @@ class ConnectionGateTest : public testing::Test {
   Pair Connect(uint64_t now_ns = kNow) {
     int fds[2];
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-    last_admitted_ = gate_.Admit(UniqueFd(fds[0]), now_ns);
+    last_admitted_ = gate_.Admit(std::make_unique<SocketStream>(UniqueFd(fds[0])), now_ns);
     return {UniqueFd(fds[1]), fds[0]};
   }
 

@@ -96,6 +96,17 @@ TEST_F(ListenerTest, WhatIsNoListeningSocketOfTheFamilyIsNotAdopted) {
       Listener::Adopt(UniqueFd(fcntl(made->fd(), F_DUPFD_CLOEXEC, 0)), AF_VSOCK).status()));
 }
 
+TEST_F(ListenerTest, TcpAddressesAreInFigures) {
+  EXPECT_TRUE(Listener::OpenTcp("127.0.0.1:0").ok());
+  const auto ipv6 = Listener::OpenTcp("[::1]:0");
+  EXPECT_TRUE(ipv6.ok() || !absl::IsInvalidArgument(ipv6.status())) << ipv6.status();
+  for (const char* address :
+       {"", ":", "9465", ":9465", "127.0.0.1", "127.0.0.1:", "::1:9465", "[127.0.0.1]:9465",
+        "localhost:9465", "127.0.0.1:http", "127.0.0.1:99999999"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(Listener::OpenTcp(address).status())) << address;
+  }
+}
+
 TEST_F(ListenerTest, AKernelWithoutVsockIsNamed) {
   const auto listener = Listener::OpenVsock(47'114);
   if (listener.ok()) GTEST_SKIP() << "this kernel has vsock";
