@@ -5,6 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
+#include <climits>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -32,6 +35,27 @@ TEST(ThreadUsage, RefusesWhatItDoesNotUnderstand) {
   EXPECT_FALSE(ParseSwitches("").ok());
   EXPECT_FALSE(ParseSwitches("voluntary_ctxt_switches:\t40\n").ok());
   EXPECT_FALSE(ParseSwitches("voluntary_ctxt_switches:\tx\nnonvoluntary_ctxt_switches:\t2\n").ok());
+}
+
+TEST(ThreadUsage, CountsAllThreadsOfAProcess) {
+  const absl::StatusOr<uint64_t> before_ns = ReadProcessCpuNs(getpid());
+  ASSERT_TRUE(before_ns.ok()) << before_ns.status();
+  std::atomic<bool> stop{false};
+  std::thread other([&stop] {
+    while (!stop) continue;
+  });
+  absl::StatusOr<uint64_t> after_ns = before_ns;
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (after_ns.ok() && *after_ns < *before_ns + 1'000'000 &&
+         std::chrono::steady_clock::now() < give_up) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    after_ns = ReadProcessCpuNs(getpid());
+  }
+  stop = true;
+  other.join();
+  ASSERT_TRUE(after_ns.ok()) << after_ns.status();
+  EXPECT_GE(*after_ns, *before_ns + 1'000'000);
+  EXPECT_TRUE(absl::IsNotFound(ReadProcessCpuNs(INT_MAX).status()));
 }
 
 TEST(ThreadUsage, CountsThisVeryThread) {

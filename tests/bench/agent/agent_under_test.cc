@@ -15,7 +15,7 @@ namespace lockhost::bench {
 
 absl::StatusOr<std::unique_ptr<AgentUnderTest>> AgentUnderTest::Start(const std::string& source) {
   std::unique_ptr<AgentUnderTest> test(new AgentUnderTest);
-  const std::string socket = test->directory_.path() + "/agent.sock";
+  const std::string socket = test->socket();
   test->process_ = std::make_unique<agent::AgentProcess>(
       std::vector<std::string>{"--socket=" + socket, "--pin-dir=", "--source=" + source},
       test->directory_.path() + "/log");

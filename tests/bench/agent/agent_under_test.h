@@ -23,6 +23,8 @@ class AgentUnderTest {
   static absl::StatusOr<std::unique_ptr<AgentUnderTest>> Start(const std::string& source);
 
   pid_t pid() const { return process_->pid(); }
+  // Where it listens, in a directory that is removed at the end.
+  std::string socket() const { return directory_.path() + "/agent.sock"; }
   // Shows demand for that VM, as lockhostd would, until this object's end.
   absl::Status Demand(uint64_t vm_id);
   // Null where the source keeps no books.

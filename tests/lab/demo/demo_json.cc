@@ -151,6 +151,10 @@ void WritePerturbation(const Perturbation& found, JsonWriter& json, Reasons& rea
   json.Key("extra_switches_per_event")
       .Number(
           Note(found.extra_switches_per_event, "perturbation.extra_switches_per_event", reasons));
+  json.Key("throughput_ratio")
+      .Number(Note(found.throughput_ratio, "perturbation.throughput_ratio", reasons));
+  json.Key("idle_cpu_percent").Number(found.idle_cpu_percent);
+  json.Key("demand_cpu_percent").Number(found.demand_cpu_percent);
   json.Key("vcpu_ratio").Integer(uint64_t{found.vcpu_ratio});
   json.Key("pairs").Integer(static_cast<uint64_t>(found.pairs));
   json.Key("idle_on_per_s").Number(found.idle_on_per_s);

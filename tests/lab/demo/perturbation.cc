@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/lab/demo/perturbation.h"
 
+#include <chrono>
 #include <map>
 #include <string>
 
@@ -12,12 +13,20 @@ namespace {
 // Sums over all pairs.
 struct Tally {
   double switches = 0;
+  double acquisitions = 0;
   double seconds = 0;
+  uint64_t daemons_ns = 0;  // CPU time of the daemons within `daemons_seconds`
+  double daemons_seconds = 0;
   void Add(const RunResult& run) {
     switches += static_cast<double>(run.usage.switches);
+    acquisitions += static_cast<double>(run.TotalAcquisitions());
     seconds += run.seconds;
   }
   double PerSecond() const { return Share(switches, seconds); }
+  double Throughput() const { return Share(acquisitions, seconds); }
+  double CpuPercent() const {
+    return Share(static_cast<double>(daemons_ns) / 1e7, daemons_seconds);
+  }
 };
 
 struct Tallies {
@@ -97,13 +106,24 @@ class Measurement {
   absl::Status RunOne(const RunSpec& spec, const std::string& what, Tally& tally) {
     if (absl::Status go = may_go_on_(); !go.ok()) return go;
     progress_.Step(what);
+    const absl::StatusOr<uint64_t> before_ns = DaemonsCpuNs();
+    const auto begin = std::chrono::steady_clock::now();
     const absl::StatusOr<RunResult> run = session_.Run(spec);
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
     if (up_) {
       if (absl::Status alive = session_.CheckDaemons(); !alive.ok()) return alive;
     }
     if (!run.ok()) return run.status();
+    const absl::StatusOr<uint64_t> after_ns = DaemonsCpuNs();
+    if (!before_ns.ok()) return before_ns.status();
+    if (!after_ns.ok()) return after_ns.status();
     tally.Add(*run);
+    tally.daemons_ns += *after_ns - *before_ns;
+    tally.daemons_seconds += passed.count();
     return absl::OkStatus();
+  }
+  absl::StatusOr<uint64_t> DaemonsCpuNs() {
+    return up_ ? session_.daemons()->CpuNs() : absl::StatusOr<uint64_t>(0);
   }
 
   Session& session_;
@@ -129,7 +149,10 @@ absl::StatusOr<Perturbation> MeasurePerturbation(Session& session, const Plan& p
                         .demand_off_per_s = all.demand_off.PerSecond(),
                         .events_per_s = Share(all.events, all.demand_on.seconds),
                         .idle_ratio = {},
-                        .extra_switches_per_event = {}};
+                        .extra_switches_per_event = {},
+                        .throughput_ratio = {},
+                        .idle_cpu_percent = all.idle_on.CpuPercent(),
+                        .demand_cpu_percent = all.demand_on.CpuPercent()};
   if (found.idle_off_per_s > 0) {
     found.idle_ratio.value = found.idle_on_per_s / found.idle_off_per_s;
   } else {
@@ -140,6 +163,11 @@ absl::StatusOr<Perturbation> MeasurePerturbation(Session& session, const Plan& p
         (found.demand_on_per_s - found.demand_off_per_s) / found.events_per_s;
   } else {
     found.extra_switches_per_event.absent_because = "no hint event was delivered";
+  }
+  if (all.demand_off.acquisitions > 0) {
+    found.throughput_ratio.value = all.demand_on.Throughput() / all.demand_off.Throughput();
+  } else {
+    found.throughput_ratio.absent_because = "the lock was never taken";
   }
   return found;
 }

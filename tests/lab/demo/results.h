@@ -57,6 +57,8 @@ struct Perturbation {
   double events_per_s = 0;                           // deltas that the guest agent received
   Finding<double> idle_ratio;
   Finding<double> extra_switches_per_event;
+  Finding<double> throughput_ratio;                     // acquisitions under demand, on / off
+  double idle_cpu_percent = 0, demand_cpu_percent = 0;  // of one CPU: the three daemons
 };
 
 // Where it all ran.

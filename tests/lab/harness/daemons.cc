@@ -20,6 +20,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/page/hint_reader.h"
+#include "tests/lab/harness/thread_usage.h"
 
 namespace lockhost::lab {
 namespace {
@@ -172,6 +173,17 @@ void Daemons::Stop() {
 bool Daemons::Runs(Daemon daemon) {
   const auto found = running_.find(daemon);
   return found != running_.end() && found->second.Check().ok();
+}
+
+absl::StatusOr<uint64_t> Daemons::CpuNs() const {
+  uint64_t sum = 0;
+  for (const auto& [daemon, child] : running_) {
+    if (daemon == Daemon::kDirectGuest) continue;
+    const absl::StatusOr<uint64_t> cpu_ns = ReadProcessCpuNs(child.pid());
+    if (!cpu_ns.ok()) return cpu_ns.status();
+    sum += *cpu_ns;
+  }
+  return sum;
 }
 
 void Daemons::Kill(Daemon daemon) { running_.erase(daemon); }

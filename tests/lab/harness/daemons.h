@@ -39,6 +39,8 @@ class Daemons {
   // OK while all that were started run; else what became of the first that does not.
   absl::Status Check();
   bool Runs(Daemon daemon);
+  // CPU time so far of the three that bring hints by gRPC.
+  absl::StatusOr<uint64_t> CpuNs() const;
   void Stop();
   // SIGKILL, as a crash would; it is no longer watched.
   void Kill(Daemon daemon);

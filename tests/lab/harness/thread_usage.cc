@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/lab/harness/thread_usage.h"
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <system_error>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -64,6 +66,21 @@ absl::StatusOr<ThreadUsage> ReadThreadUsage(std::span<const pid_t> tids) {
     sum.cpu_ns += *cpu_ns;
     sum.switches += *switches;
   }
+  return sum;
+}
+
+absl::StatusOr<uint64_t> ReadProcessCpuNs(pid_t pid) {
+  std::error_code error;
+  uint64_t sum = 0;
+  for (const auto& task :
+       std::filesystem::directory_iterator(absl::StrCat("/proc/", pid, "/task"), error)) {
+    const absl::StatusOr<std::string> schedstat = ReadFile(task.path().string() + "/schedstat");
+    if (!schedstat.ok()) continue;  // it has just ended
+    const absl::StatusOr<uint64_t> cpu_ns = ParseCpuTime(*schedstat);
+    if (!cpu_ns.ok()) return cpu_ns.status();
+    sum += *cpu_ns;
+  }
+  if (error) return absl::NotFoundError(absl::StrCat("process ", pid, ": ", error.message()));
   return sum;
 }
 

@@ -29,6 +29,9 @@ absl::StatusOr<uint64_t> ParseSwitches(absl::string_view status);
 
 // Sum over threads of this process.
 absl::StatusOr<ThreadUsage> ReadThreadUsage(std::span<const pid_t> tids);
+// CPU time of all threads that a process has now; those that have ended are not in it.
+// NOT_FOUND: no such process.
+absl::StatusOr<uint64_t> ReadProcessCpuNs(pid_t pid);
 
 }  // namespace lockhost::lab
 
