@@ -3,7 +3,8 @@
 #
 # Installs the Debian packages that building, testing and the demo need, if they are
 # missing; says which. Without root it prints the one command that does it, and fails.
-# With --long, also those of the tests that boot a Linux guest, and libFuzzer.
+# With --long, also those of the tests that boot a Linux guest, libFuzzer, and the independent
+# clients' Node and h2load.
 set -euo pipefail
 
 packages=(
@@ -18,7 +19,11 @@ packages=(
   libgtest-dev libgmock-dev nlohmann-json3-dev prometheus systemd clang-format clang-tidy
 )
 if [[ ${1:-} == --long ]]; then
-  packages+=(qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio libclang-rt-dev)
+  packages+=(qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio libclang-rt-dev
+             nghttp2-client)
+  # Node may be somebody else's package, which may bring npm along, and is then left alone.
+  command -v node >/dev/null || packages+=(nodejs)
+  command -v npm >/dev/null || packages+=(npm)
 fi
 
 if ! command -v dpkg-query >/dev/null; then
