@@ -11,8 +11,11 @@ constexpr std::string_view kMagic = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr uint32_t kMaxFrameBytes = 16'384;
 constexpr uint8_t kHeaders = 1;
 constexpr uint8_t kSettings = 4;
+constexpr uint8_t kWindowUpdate = 8;
 constexpr uint8_t kContinuation = 9;
 constexpr uint8_t kEndHeaders = 0x4;
+constexpr uint32_t kAnswersEach = 2;    // to something sent
+constexpr uint32_t kMostAnswers = 200;  // so that nobody saves them up for a flood
 
 }  // namespace
 
@@ -40,6 +43,10 @@ std::optional<Refusal> FrameInspector::TakeOverhead(size_t bytes, uint64_t now_n
   return Refusal::kFlood;
 }
 
+void FrameInspector::ExpectAnswers(uint32_t sends) {
+  answers_ = std::min(answers_ + kAnswersEach * std::min(sends, kMostAnswers), kMostAnswers);
+}
+
 std::optional<Refusal> FrameInspector::TakeMagic(std::string_view* bytes) {
   const size_t size = std::min(bytes->size(), kMagic.size() - magic_seen_);
   if (bytes->substr(0, size) != kMagic.substr(magic_seen_, size)) return Refusal::kNotHttp2;
@@ -53,7 +60,11 @@ std::optional<Refusal> FrameInspector::TakeHeader(uint64_t now_ns) {
   const uint8_t type = header_[3];
   const bool ends_block = (header_[4] & kEndHeaders) != 0;
   if (length > kMaxFrameBytes) return Refusal::kOversized;
-  if (!budget_->frames.Take(now_ns)) return Refusal::kFlood;
+  if (type == kWindowUpdate && answers_ > 0) {
+    --answers_;
+  } else if (!budget_->frames.Take(now_ns)) {
+    return Refusal::kFlood;
+  }
   if (!greeted_ && type != kSettings) return Refusal::kNotHttp2;
   greeted_ = true;
   if (in_block_ != (type == kContinuation)) return Refusal::kNotHttp2;

@@ -38,6 +38,10 @@ class FrameInspector {
   // Judges the next bytes; nullopt: they may pass. After a refusal the connection is to be
   // closed.
   std::optional<Refusal> Take(std::string_view bytes, uint64_t now_ns);
+  // We have sent so many times: what a client answers that with, window updates for its
+  // stream and its connection, is then not counted. A guest that is told much would
+  // otherwise be cut off for reading it.
+  void ExpectAnswers(uint32_t sends);
 
   // Counts bytes that came with those as bytes, and looks no further.
   std::optional<Refusal> TakeOverhead(size_t bytes, uint64_t now_ns);
@@ -57,6 +61,7 @@ class FrameInspector {
   size_t header_seen_ = 0;
   uint32_t payload_left_ = 0;
   uint32_t block_bytes_ = 0;  // of the header block that is open
+  uint32_t answers_ = 0;      // window updates that are still expected
   bool in_block_ = false;
   bool greeted_ = false;
   bool called_ = false;

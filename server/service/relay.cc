@@ -40,6 +40,7 @@ Relay::Taken Relay::TakeIn(uint64_t now_ns) {
   }
   char portion[kPortionBytes];
   const PeerStream::Received got = peer_->Receive(portion);
+  inspector_.ExpectAnswers(sends_.exchange(0, std::memory_order_relaxed));
   const std::string_view bytes(portion, got.bytes);
   if (auto refusal = inspector_.TakeOverhead(got.overhead_bytes, now_ns)) {
     return {.refused = refusal};
@@ -69,6 +70,7 @@ Relay::State Relay::SendOut() {
     if (WouldBlock(size)) return State::kOpen;
     if (size <= 0) return State::kOver;
     unsent_out_.assign(portion, static_cast<size_t>(size));
+    sends_.fetch_add(1, std::memory_order_relaxed);
   }
   return State::kOver;
 }

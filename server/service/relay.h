@@ -2,6 +2,7 @@
 #ifndef LOCKHOST_SERVER_SERVICE_RELAY_H_
 #define LOCKHOST_SERVER_SERVICE_RELAY_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -70,7 +71,8 @@ class Relay {
   UniqueFd grpc_end_;
   int grpc_fd_ = -1;
   FrameInspector inspector_;
-  std::string unsent_in_;  // what the pair did not take yet; at most one portion
+  std::atomic<uint32_t> sends_{0};  // to the peer, since the last TakeIn()
+  std::string unsent_in_;           // what the pair did not take yet; at most one portion
   const WaitWritable wait_writable_;
   std::mutex mutex_;
   std::string unsent_out_;  // guarded by mutex_; at most one portion

@@ -37,11 +37,16 @@ class SoakTest : public testing::Test {
   void Soak(uint64_t wanted) {
     uint64_t deltas = 0;
     uint64_t streams = 0;
+    uint64_t cut_off = 0;  // ended by somebody else than its guest
     HintClients clients(
         {.retry = std::chrono::milliseconds(5), .messages_each_stream = wanted / kVms / 20},
         {.on_message = [&](size_t, const v1::WatchHintsResponse& message,
                            uint64_t) { deltas += message.has_delta() ? 1 : 0; },
-         .on_end = [&](size_t, const grpc::Status&, uint64_t) { ++streams; }});
+         .on_end =
+             [&](size_t, const grpc::Status& why, uint64_t) {
+               ++streams;
+               cut_off += why.error_code() != grpc::StatusCode::CANCELLED ? 1 : 0;
+             }});
     for (int vm = 0; vm < kVms; ++vm) {
       clients.Add({.target = "unix:" + host_->SocketOf(vm), .awaited = {0, 1}});
     }
@@ -62,6 +67,7 @@ class SoakTest : public testing::Test {
     ASSERT_TRUE(host_->Check().ok()) << host_->Check();
     EXPECT_GE(deltas, wanted);
     EXPECT_GE(streams, 10u);
+    EXPECT_EQ(cut_off, 0u);
     EXPECT_LE(late.rss_bytes, early.rss_bytes + kMostGrowthBytes);
     EXPECT_LE(late.descriptors, early.descriptors + kMostMoreDescriptors);
     std::printf("%lu deltas, %lu streams ended; %lu KiB and %zu descriptors, then %lu and %zu\n",

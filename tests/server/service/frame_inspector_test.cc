@@ -13,6 +13,7 @@ constexpr uint64_t kSecond = 1'000'000'000;
 constexpr char kHeaders = 1;
 constexpr char kSettings = 4;
 constexpr char kPing = 6;
+constexpr char kWindowUpdate = 8;
 constexpr char kContinuation = 9;
 constexpr char kEndHeaders = 4;
 
@@ -127,6 +128,24 @@ TEST_F(FrameInspectorTest, ConnectionsOfOneServerShareTheBudget) {
   for (int i = 0; i < 3; ++i) calls += Frame(kHeaders, kEndHeaders, 10);
   EXPECT_EQ(Take(calls), std::nullopt);
   EXPECT_EQ(other.Take(kHello + Frame(kHeaders, kEndHeaders, 10), kNow), Refusal::kFlood);
+}
+
+TEST_F(FrameInspectorTest, AnswersToWhatWasSentAreNoFlood) {
+  ASSERT_EQ(Take(kHello), std::nullopt);
+  for (int message = 0; message < 100; ++message) {
+    inspector_.ExpectAnswers(1);
+    ASSERT_EQ(Take(Frame(kWindowUpdate, 0, 4) + Frame(kWindowUpdate, 0, 4)), std::nullopt);
+  }
+}
+
+TEST_F(FrameInspectorTest, OnlyWindowUpdatesAreAnswersAndOnlySoMany) {
+  ASSERT_EQ(Take(kHello), std::nullopt);
+  inspector_.ExpectAnswers(1'000'000);
+  std::string answers;
+  for (int i = 0; i < 200 + 19; ++i) answers += Frame(kWindowUpdate, 0, 4);
+  EXPECT_EQ(Take(answers), std::nullopt);  // and what the burst has left
+  inspector_.ExpectAnswers(1);
+  EXPECT_EQ(Take(Frame(kPing, 0, 8)), Refusal::kFlood);
 }
 
 }  // namespace
