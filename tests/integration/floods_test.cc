@@ -24,6 +24,7 @@ using testing::Not;
 
 constexpr uint64_t kHostile = 7;
 constexpr uint64_t kNeighbour = 8;
+constexpr char kWatchPath[] = "/lockhost.v1.HintService/WatchHints";
 constexpr char kReportPath[] = "/lockhost.v1.HintService/ReportHolders";
 constexpr auto kFloodTime = std::chrono::milliseconds(1'500);
 // Mostly the neighbour's hints; some 150 ms. Without the inspector it is all the time there is.
@@ -201,6 +202,37 @@ TEST_F(FloodsTest, WindowUpdates) {
       return Frame(FrameType::kWindowUpdate, 0, 0, std::string("\0\0\0\0", 4));
     });
   });
+}
+
+// CVE-2019-9517 and its like: streams whose hints the client lets nobody send.
+TEST_F(FloodsTest, StreamsWithAWindowOfZero) {
+  const std::string no_window("\0\x04\0\0\0\0", 6);      // SETTINGS_INITIAL_WINDOW_SIZE
+  const std::string request("\0\0\0\0\x02\x08\x01", 7);  // protocol_version: 1
+  Survives([&] {
+    Flood(Frame(FrameType::kSettings, 0, 0, no_window), [&](uint32_t n) {
+      return Frame(FrameType::kHeaders, kEndHeaders, 2 * n + 1, CallHeaders(kWatchPath)) +
+             Frame(FrameType::kData, kEndStream, 2 * n + 1, request);
+    });
+  });
+}
+
+// CVE-2019-9518: frames that carry nothing.
+TEST_F(FloodsTest, EmptyData) {
+  Survives([&] {
+    Flood(Frame(FrameType::kHeaders, kEndHeaders, 1, CallHeaders(kReportPath)),
+          [](uint32_t) { return Frame(FrameType::kData, 0, 1, ""); });
+  });
+  EXPECT_GT(Refused("flood"), 0u);
+}
+
+// CVE-2019-9513: the order of streams changed all the time.
+TEST_F(FloodsTest, Priorities) {
+  Survives([&] {
+    Flood("", [](uint32_t n) {
+      return Frame(FrameType::kPriority, 0, 2 * n + 1, std::string("\0\0\0\0\x10", 5));
+    });
+  });
+  EXPECT_GT(Refused("flood"), 0u);
 }
 
 TEST_F(FloodsTest, Garbage) {

@@ -16,6 +16,7 @@ namespace lockhost {
 enum class FrameType : uint8_t {
   kData = 0,
   kHeaders = 1,
+  kPriority = 2,
   kReset = 3,
   kSettings = 4,
   kPing = 6,
