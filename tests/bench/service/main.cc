@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
 #include <string>
 
 #include "absl/flags/flag.h"
@@ -84,12 +83,7 @@ int Run() {
               Table(figures).c_str());
   const std::string path = absl::GetFlag(FLAGS_json);
   if (path.empty()) return 0;
-  nlohmann::ordered_json json = {{"cpus", cpus}, {"kernel", system.release}};
-  json.update(ToJson(figures));
-  std::ofstream file(path);
-  file << json.dump(2) << "\n";
-  file.close();
-  if (file) return 0;
+  if (WriteJson(path, cpus, system.release, figures)) return 0;
   std::fprintf(stderr, "cannot write %s\n", path.c_str());
   return 1;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/bench/service/report.h"
 
+#include <fstream>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -152,6 +154,17 @@ Json ToJson(const Figures& figures) {
   }
   json["absent"] = figures.absent;
   return json;
+}
+
+bool WriteJson(const std::string& path, long cpus, const std::string& kernel,
+               const Figures& figures) {
+  Json json = ToJson(figures);
+  json["cpus"] = cpus;
+  json["kernel"] = kernel;
+  std::ofstream file(path);
+  file << json.dump(2) << "\n";
+  file.close();
+  return file.good();
 }
 
 }  // namespace lockhost::bench

@@ -27,6 +27,9 @@ std::vector<Line> Lines(const Figures& figures);
 // At most 80 columns; ends with what was not measured, and why.
 std::string Table(const Figures& figures);
 nlohmann::ordered_json ToJson(const Figures& figures);
+// The same as a file, with where it was measured. False: it cannot be written.
+bool WriteJson(const std::string& path, long cpus, const std::string& kernel,
+               const Figures& figures);
 
 }  // namespace lockhost::bench
 
