@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The part of the lock that is compiled into applications: one CAS to take a free
-// lock, one to release it, two plain stores into this vCPU's report slot.
+// lock, one atomic operation to release it, and where there is a report page two plain
+// stores into this vCPU's slot. What lies between two atomic operations is not overlapped
+// with them, hence as few loads that depend on one another as can be.
 // Private to spinlock.h and lockhost.cc.
 #ifndef LOCKHOST_CLIENT_LOCK_INLINE_PATH_H_
 #define LOCKHOST_CLIENT_LOCK_INLINE_PATH_H_
@@ -24,11 +26,19 @@ bool LockSlowUntil(uint32_t* word, uint64_t deadline_ns);
 void KickSlow(uint32_t* word);
 
 inline bool TryLockInline(uint32_t* word) {
-  return TryLockOn(ProcessEnv(), word, &ThisThread(), CurrentVcpu());
+  const uint32_t slots = ReportSlots();
+  const uint32_t vcpu = CurrentVcpu();
+  if (!TryTakeFree(word, HolderTag(vcpu))) return false;
+  if (slots != 0) ReportTaken(report_page.page, slots, vcpu, ThisThread());
+  return true;
 }
 
 inline void UnlockInline(uint32_t* word) {
-  if (UnlockOn(ProcessEnv(), word, &ThisThread(), CurrentVcpu())) KickSlow(word);
+  const bool must_kick = Release(word);
+  if (const uint32_t slots = ReportSlots(); slots != 0) {
+    ReportReleased(report_page.page, slots, CurrentVcpu(), ThisThread());
+  }
+  if (must_kick) KickSlow(word);
 }
 
 }  // namespace lockhost::lock

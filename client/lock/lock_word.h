@@ -9,25 +9,30 @@
 //   bits 16-29  rotation time: when a sleeper was last relieved (or the first one lay
 //               down), in units of 2^18 ns of the platform's clock, modulo 2^14. Only
 //               says when a spinner gives its place up.
-//   bit 30      heir: somebody is awake on behalf of the sleepers: a waiter that spins, or
-//               a sleeper that was woken in its stead. No unlock need wake anybody.
-//               Cleared by the heir when it takes the lock, and by whoever goes to sleep.
-//               Meaningless without bit 31.
-//   bit 31      sleepers: somebody may sleep on the word. Legal to be set for nothing
-//               (a kick too many); illegal to be clear while somebody sleeps and nobody
-//               is on the way to set it again.
+//   bit 30      heir: somebody may sleep on the word, and somebody else is awake on behalf
+//               of the sleepers: a waiter that spins, or a sleeper that was woken in its
+//               stead. No unlock need wake anybody. Ends when the heir takes the lock, and
+//               when anybody goes to sleep: then bit 31 takes its place.
+//   bit 31      orphans: somebody may sleep on the word, and nobody is awake on their
+//               behalf. The unlock that finds it wakes one.
 //
-// Who has slept takes the lock with the sleepers bit set, because others may still
-// sleep; the unlock that finds sleepers without an heir clears the word and wakes one
-// (Drepper, "Futexes Are Tricky", mutex 2). With an heir it leaves both bits and wakes
-// nobody, as Go's sync.Mutex does. So a busy lock is handed between the few who are awake,
+// At most one of the two bits is set. Both may be set for nothing (a kick too many);
+// illegal is neither while somebody sleeps and nobody is on the way to set one again.
+//
+// Who has slept takes the lock with the orphans bit set, because others may still sleep
+// (Drepper, "Futexes Are Tricky", mutex 2). An unlock clears the holder and nothing else; a
+// free word with orphans is one for which a kick is under way, so whoever takes it takes it
+// as if it were zero, and the sleeper that was woken sets the bit again. With an heir nobody
+// is woken, as in Go's sync.Mutex. So a busy lock is handed between the few who are awake,
 // and those for whom there is no CPU stay asleep. They are not overtaken for ever: once
 // kRotateEvery has passed, the heir that spins wakes the oldest sleeper and lies down in
 // its stead, which leaves as many awake as before (Dice, "Malthusian Locks", EuroSys 2017).
 //
-// The word is not touched after the store that frees it: whoever takes the lock next may
-// free its memory. An heir bit without an heir (the copy of the word in a forked child)
-// misleads nobody: going to sleep clears it.
+// An unlock need know nothing of the word: one atomic operation clears the holder and says
+// by its sign whether to kick. To read the word first, or to guess it, costs a third more.
+// The word is not touched after it is free: whoever takes the lock next may free its memory.
+// An heir bit without an heir (the copy of the word in a forked child) misleads nobody: going
+// to sleep ends it.
 #ifndef LOCKHOST_CLIENT_LOCK_LOCK_WORD_H_
 #define LOCKHOST_CLIENT_LOCK_LOCK_WORD_H_
 
@@ -42,7 +47,8 @@ inline constexpr uint32_t kUnknownHolder = 0xffff;
 inline constexpr uint32_t kRotationShift = 16;
 inline constexpr uint32_t kRotationMask = 0x3fffu << kRotationShift;
 inline constexpr uint32_t kHeir = 1u << 30;
-inline constexpr uint32_t kSleepers = 1u << 31;
+inline constexpr uint32_t kOrphans = 1u << 31;
+inline constexpr uint32_t kSleepers = kHeir | kOrphans;  // a mask: somebody may sleep
 
 inline constexpr uint32_t kRotationUnitShift = 18;  // 2^18 ns = 262 us
 // Two turns a typical time slice (4 ms): a rotation costs the lock next to nothing, but
@@ -64,47 +70,55 @@ constexpr uint32_t HolderVcpu(uint32_t word) {
   return tag == kUnknownHolder ? LOCKHOST_UNKNOWN_VCPU : tag - 1;
 }
 
-// The sleepers bit with the rotation time `now_ns`.
-constexpr uint32_t SleepersSince(uint64_t now_ns) {
-  return kSleepers |
-         (static_cast<uint32_t>(now_ns >> kRotationUnitShift) << kRotationShift & kRotationMask);
+// The rotation time `now_ns`.
+constexpr uint32_t RotatedAt(uint64_t now_ns) {
+  return static_cast<uint32_t>(now_ns >> kRotationUnitShift) << kRotationShift & kRotationMask;
 }
 
-// Has no sleeper of `word` been relieved for kRotateEvery? Wraps after 4.3 s: then it
-// takes kRotateEvery once more.
-constexpr bool RotationIsDue(uint32_t word, uint64_t now_ns) {
-  const uint32_t then = word & kRotationMask;
-  return ((SleepersSince(now_ns) - then) & kRotationMask) >= kRotateEvery << kRotationShift;
-}
+constexpr bool HasSleepers(uint32_t word) { return (word & kSleepers) != 0; }
 
 // Does somebody sleep for whom nobody is awake?
-constexpr bool NeedsHeir(uint32_t word) { return (word & (kSleepers | kHeir)) == kSleepers; }
+constexpr bool HasOrphans(uint32_t word) { return (word & kOrphans) != 0; }
 
-// The word after the unlock of `held`.
-constexpr uint32_t Released(uint32_t held) {
-  constexpr uint32_t kBoth = kSleepers | kHeir;
-  return (held & kBoth) == kBoth ? held & ~kHolderMask : 0;
+// `word` with sleepers, and nobody awake for them. They begin to wait now if there were none.
+constexpr uint32_t WithOrphans(uint32_t word, uint64_t now_ns) {
+  if (HasSleepers(word)) return (word & ~kHeir) | kOrphans;
+  return (word & kHolderMask) | kOrphans | RotatedAt(now_ns);
 }
+
+// Has `word` sleepers of whom none has been relieved for kRotateEvery? Wraps after 4.3 s:
+// then it takes kRotateEvery once more.
+constexpr bool RotationIsDue(uint32_t word, uint64_t now_ns) {
+  const uint32_t then = word & kRotationMask;
+  return HasSleepers(word) && ((RotatedAt(now_ns) - then) & kRotationMask) >= kRotateEvery
+                                                                                  << kRotationShift;
+}
+
+// What of the free word `seen` stays when somebody takes it who has not slept.
+constexpr uint32_t LeftToTaker(uint32_t seen) { return HasOrphans(seen) ? 0 : seen; }
 
 // Takes the word if it is free, sleepers or not. Acquire order on success.
 inline bool TryTakeFree(uint32_t* word, uint32_t tag) {
   uint32_t seen = 0;
+  if (__builtin_expect(__atomic_compare_exchange_n(word, &seen, tag, /*weak=*/false,
+                                                   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
+                       1)) {
+    return true;
+  }
   while (!IsHeld(seen)) {
-    if (__atomic_compare_exchange_n(word, &seen, seen | tag, /*weak=*/false, __ATOMIC_ACQUIRE,
-                                    __ATOMIC_RELAXED)) {
+    if (__atomic_compare_exchange_n(word, &seen, LeftToTaker(seen) | tag, /*weak=*/false,
+                                    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
       return true;
     }
   }
   return false;
 }
 
-// Releases the word, taken with `tag`; release order. True: the caller must wake a sleeper.
-inline bool Release(uint32_t* word, uint32_t tag) {
-  uint32_t held = tag;  // a guess: to read first would fetch a contended line twice
-  while (!__atomic_compare_exchange_n(word, &held, Released(held), /*weak=*/false, __ATOMIC_RELEASE,
-                                      __ATOMIC_RELAXED)) {
-  }
-  return NeedsHeir(held);
+// Releases the word; release order. True: the caller must wake a sleeper.
+inline bool Release(uint32_t* word) {
+  static_assert(kOrphans == 1u << 31, "the sign");
+  auto* as_signed = reinterpret_cast<int32_t*>(word);
+  return __atomic_and_fetch(as_signed, static_cast<int32_t>(~kHolderMask), __ATOMIC_RELEASE) < 0;
 }
 
 }  // namespace lockhost::lock

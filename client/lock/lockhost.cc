@@ -58,6 +58,8 @@ void AttachOnce() {
   const lockhost_status_code_t result = MapFromEnvironment(&attached_env.pages);
   if (result == LOCKHOST_STATUS_HINTS) LearnApicIds();
   __atomic_store_n(&process_env, &attached_env, __ATOMIC_RELEASE);
+  report_page.page = attached_env.pages.reports;
+  __atomic_store_n(&report_page.slots, attached_env.pages.report_slots, __ATOMIC_RELEASE);
   __atomic_store_n(&attach_result, result, __ATOMIC_RELEASE);
 }
 
@@ -72,6 +74,7 @@ constexpr CpuIds Identity() {
 }  // namespace
 
 const lockhost_env* process_env = &kEnvWithoutPages;
+ReportPage report_page = {.page = nullptr, .slots = 0};
 constinit thread_local lockhost_thread this_thread = {.slot = 0, .held = 0};
 
 // Constant-initialised: a lock may be taken before any constructor runs.
@@ -117,7 +120,7 @@ int lockhost_spin_is_locked(const lockhost_spinlock_t* lock) {
 
 int lockhost_spin_is_contended(const lockhost_spinlock_t* lock) {
   const uint32_t word = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
-  return (word & lockhost::lock::kSleepers) != 0 ? 1 : 0;
+  return lockhost::lock::HasSleepers(word) ? 1 : 0;
 }
 
 lockhost_status_code_t lockhost_status(void) {

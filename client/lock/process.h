@@ -20,6 +20,12 @@ inline constexpr uint32_t kMaxCpus = LOCKHOST_MAX_SLOTS;
 // The environment of this process: published once, with release order, and never
 // freed. Before that, an environment without pages.
 extern const lockhost_env* process_env;
+// Its report page. Apart, because the fast path has no time to go through a pointer.
+struct ReportPage {
+  lockhost_report_header* page;  // stored before `slots`
+  uint32_t slots;                // 0: none; stored with release order
+};
+extern ReportPage report_page;
 // KVM id of each guest CPU; identity until the pages are attached.
 struct CpuIds {
   uint16_t of_cpu[kMaxCpus];
@@ -33,6 +39,8 @@ extern constinit thread_local lockhost_thread this_thread;
 void NumberThread(lockhost_thread& thread);
 
 inline const lockhost_env& ProcessEnv() { return *__atomic_load_n(&process_env, __ATOMIC_ACQUIRE); }
+
+inline uint32_t ReportSlots() { return __atomic_load_n(&report_page.slots, __ATOMIC_ACQUIRE); }
 
 inline lockhost_thread& ThisThread() {
   if (__builtin_expect(this_thread.slot == 0, 0)) NumberThread(this_thread);

@@ -21,37 +21,45 @@
 
 namespace lockhost::lock {
 
-// Stores what the thread now holds into its vCPU's report word.
-inline void ReportHeld(const lockhost_env& env, uint32_t vcpu, const lockhost_thread& thread) {
-  if (vcpu >= env.pages.report_slots) return;
-  uint64_t& word = lockhost_report_slot_at(env.pages.reports, vcpu)->report_word;
-  const uint64_t count =
-      (__atomic_load_n(&word, __ATOMIC_RELAXED) >> LOCKHOST_REPORT_COUNT_SHIFT) + 1;
-  const uint64_t holder = thread.held != 0 ? (thread.slot + 1) & LOCKHOST_REPORT_HOLDER_MASK : 0;
-  __atomic_store_n(&word, count << LOCKHOST_REPORT_COUNT_SHIFT | holder, __ATOMIC_RELAXED);
+// The thread as the holder in a report word; 0 if it holds nothing.
+inline uint64_t HolderInReport(uint32_t slot, uint32_t held) {
+  return held != 0 ? (slot + 1) & LOCKHOST_REPORT_HOLDER_MASK : 0;
 }
 
-// The thread holds one lock more or less.
-inline void ReportChange(const lockhost_env& env, uint32_t vcpu, lockhost_thread& self,
-                         int change) {
-  self.held += static_cast<uint32_t>(change);
-  ReportHeld(env, vcpu, self);
+// Stores who holds a lock on `vcpu` into its report word.
+inline void ReportHolder(lockhost_report_header* page, uint32_t slots, uint32_t vcpu,
+                         uint64_t holder) {
+  if (vcpu >= slots) return;
+  uint64_t& word = lockhost_report_slot_at(page, vcpu)->report_word;
+  const uint64_t next_count =
+      (__atomic_load_n(&word, __ATOMIC_RELAXED) | LOCKHOST_REPORT_HOLDER_MASK) + 1;
+  __atomic_store_n(&word, next_count + holder, __ATOMIC_RELAXED);
 }
 
-// Takes the word if it is free, sleepers or not, and says so.
-inline bool TryLockOn(const lockhost_env& env, uint32_t* word, lockhost_thread* self,
-                      uint32_t vcpu) {
-  if (!TryTakeFree(word, HolderTag(vcpu))) return false;
-  ReportChange(env, vcpu, *self, +1);
-  return true;
+// The thread holds one lock more. REQUIRES, as below: there is a page, as where nobody
+// reads nothing is counted.
+inline void ReportTaken(lockhost_report_header* page, uint32_t slots, uint32_t vcpu,
+                        lockhost_thread& self) {
+  ++self.held;
+  ReportHolder(page, slots, vcpu, HolderInReport(self.slot, 1));
 }
 
-// Releases the word. True: the caller must wake a sleeper.
-inline bool UnlockOn(const lockhost_env& env, uint32_t* word, lockhost_thread* self,
-                     uint32_t vcpu) {
-  const bool must_kick = Release(word, HolderTag(vcpu));
-  ReportChange(env, vcpu, *self, -1);
-  return must_kick;
+// The thread holds one lock less: possibly one that it took before the page came.
+inline void ReportReleased(lockhost_report_header* page, uint32_t slots, uint32_t vcpu,
+                           lockhost_thread& self) {
+  const uint32_t held = self.held != 0 ? self.held - 1 : 0;
+  self.held = held;
+  ReportHolder(page, slots, vcpu, HolderInReport(self.slot, held));
+}
+
+inline void ReportTaken(const lockhost_env& env, uint32_t vcpu, lockhost_thread& self) {
+  if (env.pages.report_slots == 0) return;
+  ReportTaken(env.pages.reports, env.pages.report_slots, vcpu, self);
+}
+
+inline void ReportReleased(const lockhost_env& env, uint32_t vcpu, lockhost_thread& self) {
+  if (env.pages.report_slots == 0) return;
+  ReportReleased(env.pages.reports, env.pages.report_slots, vcpu, self);
 }
 
 // The report word of `vcpu`, 0 where there is none. It changes with every lock

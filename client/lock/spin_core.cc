@@ -9,8 +9,14 @@ namespace lockhost::lock {
 namespace {
 
 // A waiter looks at the page, the clock and the report words only once in so many
-// rounds: between two looks it does nothing but watch the lock word.
-constexpr uint32_t kRoundsBetweenLooks = 8;
+// pauses: between two looks it does nothing but watch the lock word.
+constexpr uint32_t kPausesBetweenLooks = 8;
+
+// Who watches the word takes its cache line from the holder, and who finds it free takes the
+// lock away from one that has all it guards in its cache. So a waiter watches the less often
+// the longer it has waited: each interval is a quarter longer than the one before, so that of
+// a wait that ends an eighth is lost on average, up to this.
+constexpr uint64_t kLongestBackoffNs = 600;
 
 bool TryReplace(uint32_t* word, uint32_t expected, uint32_t desired) {
   return __atomic_compare_exchange_n(word, &expected, desired, /*weak=*/false, __ATOMIC_ACQUIRE,
@@ -38,14 +44,14 @@ class Wait {
 
  private:
   bool RunUntilTaken() {
-    for (uint32_t round = 1;; ++round) {
+    for (;;) {
       const uint32_t seen = __atomic_load_n(word_, __ATOMIC_RELAXED);
       if (!IsHeld(seen)) {
         if (TryTake(seen)) return true;
         continue;
       }
-      if (NeedsHeir(seen) && BecomeHeir(seen)) continue;
-      if (round % kRoundsBetweenLooks == 0) {
+      if (HasOrphans(seen) && BecomeHeir(seen)) continue;
+      if (paused_ >= kPausesBetweenLooks) {
         const Advice advice = Look(seen);
         if (looked_ns_ >= deadline_ns_) {
           if (LeaveToOthers(seen)) return false;
@@ -55,18 +61,18 @@ class Wait {
           Park(seen);
           continue;
         }
-        if (heir_ && RotationIsDue(seen, looked_ns_)) {
-          Rotate(seen);
-          continue;
-        }
+        if (RotatesOrClaims(seen)) continue;
       }
-      env_.platform->pause(env_.context, &waiting_);
+      BackOff();
     }
   }
 
   // Takes stock: who holds the lock, does it move, does the holder run.
   Advice Look(uint32_t seen) {
-    const uint64_t now_ns = looked_ns_ = env_.platform->now_ns(env_.context);
+    const uint64_t now_ns = env_.platform->now_ns(env_.context);
+    if (looked_ns_ != 0) BoundBackoff(now_ns - looked_ns_);
+    looked_ns_ = now_ns;
+    paused_ = 0;
     const uint32_t holder = HolderVcpu(seen);
     const uint64_t progress = ReportWordOf(env_, holder);
     if (holder != waiting_.awaited_vcpu || progress != progress_ || stalled_since_ns_ == 0) {
@@ -84,52 +90,74 @@ class Wait {
                    .stalled_ns = now_ns - stalled_since_ns_});
   }
 
+  // Not longer than kLongestBackoffNs, by the time that the last pauses took: what a pause
+  // takes differs thirtyfold between processors.
+  void BoundBackoff(uint64_t passed_ns) {
+    const uint64_t bound = kLongestBackoffNs * paused_ / (passed_ns + 1);
+    if (backoff_ > bound) backoff_ = static_cast<uint32_t>(bound) + 1;
+  }
+
+  void BackOff() {
+    for (uint32_t i = 0; i < backoff_; ++i) env_.platform->pause(env_.context, &waiting_);
+    paused_ += backoff_;
+    backoff_ += backoff_ / 4 + 1;
+  }
+
+  // What an heir does for the sleepers while the lock is busy. True: look at the word again.
+  bool RotatesOrClaims(uint32_t seen) {
+    if (slept_ && !HasSleepers(seen)) {
+      heir_ = TryReplace(word_, seen, seen | kHeir | RotatedAt(looked_ns_));
+      return true;
+    }
+    if (!heir_ || !RotationIsDue(seen, looked_ns_)) return false;
+    Rotate(seen);
+    return true;
+  }
+
   // Reports first: see reports.h.
   bool TryTake(uint32_t seen) {
-    ReportChange(env_, vcpu_, self_, +1);
+    ReportTaken(env_, vcpu_, self_);
     if (TryReplace(word_, seen, AsTaken(seen))) return true;
-    ReportChange(env_, vcpu_, self_, -1);
+    ReportReleased(env_, vcpu_, self_);
     return false;
   }
 
-  // The word with this waiter as the holder. Others may sleep where it has slept.
+  // The free word `seen` with this waiter as the holder. Others may sleep where it has slept,
+  // and where it was awake on behalf of sleepers.
   uint32_t AsTaken(uint32_t seen) const {
-    if (slept_ && (seen & kSleepers) == 0) {
-      seen = SleepersSince(env_.platform->now_ns(env_.context));
-    }
-    return tag_ | (heir_ ? seen & ~kHeir : seen);
+    const uint32_t left = LeftToTaker(seen);
+    const bool has_heir = (left & kHeir) != 0;
+    if (has_heir ? !heir_ : !slept_) return tag_ | left;
+    return tag_ | WithOrphans(left, has_heir ? 0 : env_.platform->now_ns(env_.context));
   }
 
   // Stays awake on behalf of the sleepers: nobody need be woken for a lock that this
   // waiter is about to take.
-  bool BecomeHeir(uint32_t seen) { return heir_ = TryReplace(word_, seen, seen | kHeir); }
+  bool BecomeHeir(uint32_t seen) { return heir_ = TryReplace(word_, seen, seen ^ kSleepers); }
 
-  // Hands on what a waiter that gives up owes to those who sleep: the sleepers bit if the
-  // unlock that woke it cleared it, and the end of its time as an heir. The holder's
-  // unlock then wakes one. False: the word changed since `seen`.
+  // Hands on what a waiter that gives up owes to those who sleep: that somebody may, if the
+  // word has lost it, and the end of its time as an heir. The holder's unlock then wakes
+  // one. False: the word changed since `seen`.
   bool LeaveToOthers(uint32_t seen) {
-    uint32_t left = seen;
-    if (slept_ && (seen & kSleepers) == 0) left = (seen & kHolderMask) | SleepersSince(looked_ns_);
-    if (heir_) left &= ~kHeir;
-    return left == seen || TryReplace(word_, seen, left);
+    const bool owes = HasSleepers(seen) ? heir_ : slept_;
+    return !owes || HasOrphans(seen) || TryReplace(word_, seen, WithOrphans(seen, looked_ns_));
   }
 
   // Sleeps until it is woken or the deadline has passed, unless the word changed since `seen`.
   void Park(uint32_t seen) {
-    const uint32_t marked =
-        (seen & kSleepers) != 0 ? seen & ~kHeir : (seen & kHolderMask) | SleepersSince(looked_ns_);
+    const uint32_t marked = WithOrphans(seen, looked_ns_);
     if (seen == marked || TryReplace(word_, seen, marked)) Sleep(marked);
   }
 
   // Wakes the oldest sleeper, which inherits the heir bit, and sleeps in its stead.
   void Rotate(uint32_t seen) {
-    const uint32_t marked = (seen & ~kRotationMask) | SleepersSince(looked_ns_);
+    const uint32_t marked = (seen & ~kRotationMask) | RotatedAt(looked_ns_);
     if (!TryReplace(word_, seen, marked)) return;
     heir_ = false;
     if (!WakeOldest()) return;
     const uint32_t now = __atomic_load_n(word_, __ATOMIC_RELAXED);
     waiting_.gives_way = 1;
-    if (IsHeld(now) && (now & kSleepers) != 0) Sleep(now);
+    if (IsHeld(now) && HasSleepers(now)) Sleep(now);
     waiting_.gives_way = 0;
   }
 
@@ -147,6 +175,8 @@ class Wait {
     heir_ = env_.platform->wait(env_.context, word_, expected, timeout_ns, &waiting_) != 0;
     slept_ = true;
     stalled_since_ns_ = 0;
+    backoff_ = 1;
+    looked_ns_ = 0;
     ReportWaiting(env_, vcpu_, LOCKHOST_UNKNOWN_VCPU);
     vcpu_ = env_.platform->current_vcpu(env_.context);
     tag_ = HolderTag(vcpu_);
@@ -160,6 +190,8 @@ class Wait {
   uint32_t tag_;
   bool slept_ = false;             // others may sleep still
   bool heir_ = false;              // the heir bit, if set, may be this waiter's
+  uint32_t backoff_ = 1;           // pauses before the word is watched again
+  uint32_t paused_ = 0;            // pauses since the last look
   uint64_t looked_ns_ = 0;         // the time of the last look
   uint64_t progress_ = 0;          // the holder's report word at the last look
   uint64_t stalled_since_ns_ = 0;  // 0: not yet looked
@@ -173,8 +205,10 @@ class Wait {
 }  // namespace lockhost::lock
 
 int lockhost_core_trylock(const lockhost_env* env, uint32_t* word) {
-  return lockhost::lock::TryLockOn(*env, word, env->platform->self(env->context),
-                                   env->platform->current_vcpu(env->context));
+  const uint32_t vcpu = env->platform->current_vcpu(env->context);
+  if (!lockhost::lock::TryTakeFree(word, lockhost::lock::HolderTag(vcpu))) return 0;
+  lockhost::lock::ReportTaken(*env, vcpu, *env->platform->self(env->context));
+  return 1;
 }
 
 void lockhost_core_lock(const lockhost_env* env, uint32_t* word) {
@@ -182,15 +216,15 @@ void lockhost_core_lock(const lockhost_env* env, uint32_t* word) {
 }
 
 int lockhost_core_lock_until(const lockhost_env* env, uint32_t* word, uint64_t deadline_ns) {
+  if (lockhost_core_trylock(env, word)) return 1;
   lockhost_thread* self = env->platform->self(env->context);
   const uint32_t vcpu = env->platform->current_vcpu(env->context);
-  if (lockhost::lock::TryLockOn(*env, word, self, vcpu)) return 1;
   return lockhost::lock::Wait(*env, word, self, vcpu, deadline_ns).Run() ? 1 : 0;
 }
 
 void lockhost_core_unlock(const lockhost_env* env, uint32_t* word) {
-  if (lockhost::lock::UnlockOn(*env, word, env->platform->self(env->context),
-                               env->platform->current_vcpu(env->context))) {
-    env->platform->kick(env->context, word);
-  }
+  const bool must_kick = lockhost::lock::Release(word);
+  lockhost::lock::ReportReleased(*env, env->platform->current_vcpu(env->context),
+                                 *env->platform->self(env->context));
+  if (must_kick) env->platform->kick(env->context, word);
 }

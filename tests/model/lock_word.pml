@@ -3,7 +3,8 @@
  * The protocol of client/lock/lock_word.h and spin_core.cc: lock, park, heir, rotate, give up,
  * unlock. Independent of the code, so that an error in both is an error twice made.
  *
- * The word is {holder, sleepers, heir}; the rotation time is left out, so that a rotation may
+ * The word is {holder, sleepers, heir}, sleepers without an heir being the orphans; the rotation
+ * time is left out, so that a rotation may
  * come at any time and a compare-and-swap succeeds more often than it does in truth. Each access
  * to the word is one step. The futex is a queue, oldest sleeper first.
  *
@@ -116,14 +117,21 @@ inline Rotate() {
   fi
 }
 
+/* Who has slept finds that the word has forgotten the sleepers, and stays awake for them. */
+inline Claim() {
+  Replace(seen_holder, true, true);
+  my_heir = done
+}
+
 /* What a waiter that gives up owes to the sleepers. */
 inline GiveUp() {
 #ifdef GIVES_UP_SILENTLY
   done = true;
 #else
   if
-  :: slept && !seen_sleepers -> Replace(seen_holder, true, false)
-  :: else -> Replace(seen_holder, seen_sleepers, seen_heir && !my_heir)
+  :: (seen_sleepers && seen_heir && my_heir) || (!seen_sleepers && slept) ->
+     Replace(seen_holder, true, false)
+  :: else -> done = true
   fi;
 #endif
   if
@@ -132,13 +140,14 @@ inline GiveUp() {
   fi
 }
 
+/* For orphans a kick is under way: the one it wakes takes care of them. */
 inline Take() {
   if
+  :: seen_sleepers && seen_heir -> Replace(_pid + 1, true, !my_heir)
 #ifndef FORGETS_SLEEPERS
-  :: slept && !seen_sleepers -> Replace(_pid + 1, true, false)
-  :: else -> Replace(_pid + 1, seen_sleepers, seen_heir && !my_heir)
+  :: !(seen_sleepers && seen_heir) -> Replace(_pid + 1, slept, false)
 #else
-  :: true -> Replace(_pid + 1, seen_sleepers, seen_heir && !my_heir)
+  :: !(seen_sleepers && seen_heir) -> Replace(_pid + 1, false, false)
 #endif
   fi;
   if
@@ -151,11 +160,7 @@ inline Unlock() {
   d_step {
     Read();
     assert(seen_holder == _pid + 1);
-    holder = 0;
-    if
-    :: !(seen_sleepers && seen_heir) -> sleepers = false; heir = false
-    :: else
-    fi
+    holder = 0
   }
   if
   :: seen_sleepers && !seen_heir -> Kick(found)
@@ -186,7 +191,8 @@ next_round:
            :: done
            :: !done -> skip /* spins on */
            :: !done -> Park()
-           :: !done && my_heir -> Rotate()
+           :: !done && slept && !seen_sleepers -> Claim()
+           :: !done && seen_sleepers && my_heir -> Rotate()
            :: atomic { !done && give_ups < GIVE_UPS -> give_ups++ };
               GiveUp()
            fi

@@ -15,6 +15,7 @@ lockhost::lock::LockSlowUntil(unsigned int*, unsigned long)@@LOCKHOST_0
 lockhost::lock::NumberThread(lockhost_thread&)@@LOCKHOST_0
 lockhost::lock::cpu_ids@@LOCKHOST_0
 lockhost::lock::process_env@@LOCKHOST_0
+lockhost::lock::report_page@@LOCKHOST_0
 lockhost::lock::this_thread@@LOCKHOST_0
 lockhost_attach@@LOCKHOST_0
 lockhost_spin_is_contended@@LOCKHOST_0

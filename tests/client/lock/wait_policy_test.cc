@@ -65,7 +65,7 @@ TEST(LockWordTest, SleepersAloneDoNotHold) { EXPECT_FALSE(IsHeld(kSleepers | kHe
 TEST(LockWordTest, ARotationIsDueAfterItsTimeAlsoWhereTheClockWraps) {
   constexpr uint64_t kUnitNs = uint64_t{1} << kRotationUnitShift;
   for (uint64_t start : {uint64_t{0}, 0x3ffeu * kUnitNs, uint64_t{1} << 60}) {
-    const uint32_t word = HolderTag(7) | SleepersSince(start);
+    const uint32_t word = WithOrphans(HolderTag(7), start);
     EXPECT_FALSE(RotationIsDue(word, start)) << start;
     EXPECT_FALSE(RotationIsDue(word, start + (kRotateEvery - 1) * kUnitNs)) << start;
     EXPECT_TRUE(RotationIsDue(word, start + kRotateEvery * kUnitNs)) << start;
@@ -73,12 +73,28 @@ TEST(LockWordTest, ARotationIsDueAfterItsTimeAlsoWhereTheClockWraps) {
   }
 }
 
-TEST(LockWordTest, AnUnlockLeavesTheSleepersToTheirHeir) {
+TEST(LockWordTest, AnUnlockLeavesTheSleepersAndSaysWhetherToKick) {
   const uint32_t tag = HolderTag(3);
-  EXPECT_EQ(Released(tag), 0u);
-  EXPECT_EQ(Released(tag | kHeir), 0u) << "an heir of nobody";
-  EXPECT_EQ(Released(tag | SleepersSince(0)), 0u) << "one is woken, and sets the bit again";
-  EXPECT_EQ(Released(tag | SleepersSince(0) | kHeir), SleepersSince(0) | kHeir);
+  for (const uint32_t sleepers : {0u, kHeir | RotatedAt(1 << 20), kOrphans | RotatedAt(1 << 20)}) {
+    uint32_t word = tag | sleepers;
+    EXPECT_EQ(Release(&word), HasOrphans(sleepers));
+    EXPECT_EQ(word, sleepers);
+  }
+}
+
+TEST(LockWordTest, WhoTakesOrphansLeavesThemToTheOneThatIsBeingWoken) {
+  const uint32_t tag = HolderTag(3);
+  uint32_t word = kOrphans | RotatedAt(1 << 20);
+  EXPECT_TRUE(TryTakeFree(&word, tag));
+  EXPECT_EQ(word, tag);
+  word = kHeir | RotatedAt(1 << 20);
+  EXPECT_TRUE(TryTakeFree(&word, tag));
+  EXPECT_EQ(word, tag | kHeir | RotatedAt(1 << 20));
+  EXPECT_FALSE(TryTakeFree(&word, tag));
+}
+
+TEST(LockWordTest, NoRotationIsDueWithoutSleepers) {
+  EXPECT_FALSE(RotationIsDue(HolderTag(7), uint64_t{1} << 40));
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ TEST(InterleavingLongTest, ThreeThreadsThatComeBack) {
 }
 
 TEST(InterleavingLongTest, AllGiveUp) {
-  ExpectSound({.locks_of_thread = {1, 1, 1}, .timed = {true, true, true}, .preemptions = 1, .looks = 1});
+  ExpectSound(
+      {.locks_of_thread = {1, 1, 1}, .timed = {true, true, true}, .preemptions = 1, .looks = 1});
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ namespace {
 
 using lock::IsHeld;
 using lock::kHeir;
-using lock::kSleepers;
+using lock::kOrphans;
 
 constexpr int kNoBound = 1'000;
 
@@ -61,10 +61,12 @@ TEST_F(BrokenProtocolTest, WhoHasSleptForgetsTheOtherSleepers) {
 }
 
 TEST_F(BrokenProtocolTest, TheHeirBitOutlivesItsOwner) {
-  ExpectNoticed(
-      {.store = [](uint32_t before,
-                   uint32_t after) { return IsHeld(after) ? after | (before & kHeir) : after; }},
-      kLostWakeup);
+  ExpectNoticed({.store =
+                     [](uint32_t before, uint32_t after) {
+                       const bool outlives = IsHeld(after) && (before & kHeir) != 0;
+                       return outlives ? (after & ~kOrphans) | kHeir : after;
+                     }},
+                kLostWakeup);
 }
 
 TEST_F(BrokenProtocolTest, AnUnlockDropsTheSleepersOfAnHeir) {
