@@ -7,7 +7,7 @@ BENCH_FLAGS ?=
 CTEST_FLAGS ?=
 FUZZ_SECONDS ?= 300
 
-.PHONY: help demo test test-long fuzz bench bench-agent bench-service install clean deps deps-long
+.PHONY: help demo test test-long fuzz bench bench-agent bench-locks bench-service install clean deps deps-long deps-bench
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make bench      the demo's grid with more and longer runs (half an hour)"
 	@echo "make bench-agent  what the agent costs, as root; 2 minutes; build/bench/agent.json"
 	@echo "make bench-service  what the hint service takes and costs, as root; 4 minutes; build/bench/service.json"
+	@echo "make bench-locks  the lock beside sixteen others; 10 minutes; build/bench/locks.json"
 	@echo "make install    build and install below PREFIX ($(PREFIX)); DESTDIR is honoured"
 	@echo "make clean      remove build/"
 
@@ -26,6 +27,9 @@ deps:
 
 deps-long:
 	@deploy/install-build-deps.sh --long
+
+deps-bench:
+	@deploy/install-build-deps.sh --bench
 
 build/%/build.ninja: | deps
 	@cmake --preset $* >/dev/null
@@ -68,6 +72,13 @@ bench-service: deps build/release/build.ninja
 	@cmake --build build/release --target lockhost-bench-service
 	@mkdir -p build/bench
 	@build/release/tests/bench/service/lockhost-bench-service --json=build/bench/service.json $(BENCH_FLAGS)
+
+# Configured anew: the peers' packages may not have been there before.
+bench-locks: deps-bench build/release/build.ninja
+	@cmake --preset release >/dev/null
+	@cmake --build build/release --target lockhost-bench-locks
+	@mkdir -p build/bench
+	@build/release/tests/bench/locks/lockhost-bench-locks --json=build/bench/locks.json $(BENCH_FLAGS)
 
 install: deps build/release/build.ninja
 	@cmake --build build/release

@@ -4,7 +4,7 @@
 # Installs the Debian packages that building, testing and the demo need, if they are
 # missing; says which. Without root it prints the one command that does it, and fails.
 # With --long, also those of the tests that boot a Linux guest, libFuzzer, and the independent
-# clients' Node and h2load.
+# clients' Node and h2load; with --bench, those of the locks that ours is compared with.
 set -euo pipefail
 
 packages=(
@@ -24,6 +24,9 @@ if [[ ${1:-} == --long ]]; then
   # Node may be somebody else's package, which may bring npm along, and is then left alone.
   command -v node >/dev/null || packages+=(nodejs)
   command -v npm >/dev/null || packages+=(npm)
+fi
+if [[ ${1:-} == --bench ]]; then
+  packages+=(libtbb-dev libck-dev)
 fi
 
 if ! command -v dpkg-query >/dev/null; then
