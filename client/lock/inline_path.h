@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "client/lock/lock_word.h"
+#include "client/lock/lockhost.h"
 #include "client/lock/process.h"
 #include "client/lock/reports.h"
 
@@ -21,6 +22,10 @@ void LockSlow(uint32_t* word);
 
 // The same until CLOCK_MONOTONIC has reached `deadline_ns`. True if the lock was taken.
 bool LockSlowUntil(uint32_t* word, uint64_t deadline_ns);
+
+// The same for a mutex: `clock` says what the deadline is of.
+void MutexLockSlow(uint32_t* word);
+bool MutexLockSlowUntil(uint32_t* word, lockhost_clock_t clock, uint64_t deadline_ns);
 
 // Wakes one sleeper on the word.
 void KickSlow(uint32_t* word);

@@ -63,8 +63,6 @@ void AttachOnce() {
   __atomic_store_n(&attach_result, result, __ATOMIC_RELEASE);
 }
 
-void Attach() { pthread_once(&attach_once, AttachOnce); }
-
 constexpr CpuIds Identity() {
   CpuIds ids{};
   for (uint32_t cpu = 0; cpu < kMaxCpus; ++cpu) ids.of_cpu[cpu] = static_cast<uint16_t>(cpu);
@@ -79,6 +77,8 @@ constinit thread_local lockhost_thread this_thread = {.slot = 0, .held = 0};
 
 // Constant-initialised: a lock may be taken before any constructor runs.
 constinit CpuIds cpu_ids = Identity();
+
+void Attach() { pthread_once(&attach_once, AttachOnce); }
 
 void NumberThread(lockhost_thread& thread) {
   constexpr uint32_t kSlots = LOCKHOST_REPORT_HOLDER_MASK - 1;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * liblockhost, C ABI: a 4-byte lock for user space of virtual machines whose host
- * may deschedule a vCPU at any moment. C++ programs take client/lock/spinlock.h,
- * whose fast path is inline.
+ * liblockhost, C ABI: 4-byte locks for user space of virtual machines whose host
+ * may deschedule a vCPU at any moment. C++ programs take client/lock/spinlock.h and
+ * client/lock/mutex.h, whose fast paths are inline.
  *
- * Who should not use it: code that holds a lock for longer than a few hundred
- * microseconds or sleeps while holding it (use pthread_mutex), and locks shared
- * between processes (this version's futexes are private to a process).
+ * Who should not use the spinlock: code that holds a lock for longer than a few hundred
+ * microseconds or sleeps while holding it (use the mutex). Who should use neither: locks
+ * shared between processes (this version's futexes are private to a process).
  *
  * It works everywhere as an ordinary spin-then-futex lock. Where lockhost-guestd
  * runs, its page tells waiters which vCPUs run, and they stop spinning on a holder
@@ -56,6 +56,60 @@ int lockhost_spin_is_locked(const lockhost_spinlock_t* lock);
  * trace. May say yes for nothing until the lock is next released.
  */
 int lockhost_spin_is_contended(const lockhost_spinlock_t* lock);
+
+/*
+ * A mutex: the same lock word and the same fast path, for locks that are held for longer or
+ * by threads that sleep meanwhile. A waiter does not take a vCPU that runs for a holder that
+ * does, hence never spins for longer than it does without hints.
+ */
+typedef struct lockhost_mutex {
+  uint32_t word; /* private: client/lock/lock_word.h */
+} lockhost_mutex_t;
+
+#define LOCKHOST_MUTEX_INITIALIZER \
+  { 0 }
+
+/* Clocks of deadlines. A step of the wall clock is noticed within 0.1 s by who waits for a
+   mutex, at once by who waits for a condition. */
+typedef enum lockhost_clock {
+  LOCKHOST_CLOCK_MONOTONIC = 0, /* CLOCK_MONOTONIC */
+  LOCKHOST_CLOCK_REALTIME = 1,  /* CLOCK_REALTIME */
+} lockhost_clock_t;
+
+/* As the functions of the spinlock above. */
+void lockhost_mutex_lock(lockhost_mutex_t* mutex);
+int lockhost_mutex_trylock(lockhost_mutex_t* mutex);
+int lockhost_mutex_timedlock(lockhost_mutex_t* mutex, lockhost_clock_t clock, uint64_t deadline_ns);
+void lockhost_mutex_unlock(lockhost_mutex_t* mutex);
+int lockhost_mutex_is_locked(const lockhost_mutex_t* mutex);
+int lockhost_mutex_is_contended(const lockhost_mutex_t* mutex);
+
+/* A condition variable. Zero-initialised is valid. Not to be copied, moved or freed before
+   every wait has returned. */
+typedef struct lockhost_cond {
+  uint32_t sequence; /* private: client/lock/cond_core.h */
+  uint32_t waiters;
+} lockhost_cond_t;
+
+#define LOCKHOST_COND_INITIALIZER \
+  { 0, 0 }
+
+/*
+ * Releases the mutex, waits, acquires it again. May return for no reason, so the caller
+ * looks again. What is waited for must be changed with the mutex held; whether it is still
+ * held at the wake-up does not matter. REQUIRES: the calling thread holds the mutex, and all
+ * who wait at the same time use the same one.
+ */
+void lockhost_cond_wait(lockhost_cond_t* cond, lockhost_mutex_t* mutex);
+
+/* The same, but no longer than until `clock` has reached `deadline_ns`. Returns 0 if that is
+   why it returns, otherwise 1. The mutex is held in either case. */
+int lockhost_cond_timedwait(lockhost_cond_t* cond, lockhost_mutex_t* mutex, lockhost_clock_t clock,
+                            uint64_t deadline_ns);
+
+/* Wakes at least one of those who wait, or all. No system call if there are none. */
+void lockhost_cond_signal(lockhost_cond_t* cond);
+void lockhost_cond_broadcast(lockhost_cond_t* cond);
 
 /* Whether hints are used, and if not, why. */
 typedef enum lockhost_status_code {

@@ -34,6 +34,9 @@ extern CpuIds cpu_ids;
 // Constant-initialised, so that its use needs no initialisation check.
 extern constinit thread_local lockhost_thread this_thread;
 
+// Maps the pages; only the first call does anything.
+void Attach();
+
 // Gives the calling thread its slot. Slots are handed out round robin and never
 // taken back: two threads may share one, which a report may.
 void NumberThread(lockhost_thread& thread);

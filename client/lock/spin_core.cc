@@ -27,9 +27,10 @@ bool TryReplace(uint32_t* word, uint32_t expected, uint32_t desired) {
 class Wait {
  public:
   Wait(const lockhost_env& env, uint32_t* word, lockhost_thread* self, uint32_t vcpu,
-       uint64_t deadline_ns)
+       bool holder_may_sleep, uint64_t deadline_ns)
       : env_(env),
         word_(word),
+        holder_may_sleep_(holder_may_sleep),
         deadline_ns_(deadline_ns),
         self_(*self),
         vcpu_(vcpu),
@@ -87,6 +88,7 @@ class Wait {
     return Advise({.holder_state = waiting_.believed_state,
                    .hints_are_prompt = lockhost_hints_are_prompt(&env_.pages) != 0,
                    .holder_on_my_vcpu = holder == vcpu_,
+                   .holder_may_sleep = holder_may_sleep_,
                    .stalled_ns = now_ns - stalled_since_ns_});
   }
 
@@ -184,6 +186,7 @@ class Wait {
 
   const lockhost_env& env_;
   uint32_t* const word_;
+  const bool holder_may_sleep_;
   const uint64_t deadline_ns_;
   lockhost_thread& self_;
   uint32_t vcpu_;
@@ -199,6 +202,14 @@ class Wait {
                                .believed_state = LOCKHOST_RUN_STATE_UNSPECIFIED,
                                .gives_way = 0};
 };
+
+int LockUntil(const lockhost_env& env, uint32_t* word, bool holder_may_sleep,
+              uint64_t deadline_ns) {
+  if (lockhost_core_trylock(&env, word)) return 1;
+  lockhost_thread* self = env.platform->self(env.context);
+  const uint32_t vcpu = env.platform->current_vcpu(env.context);
+  return Wait(env, word, self, vcpu, holder_may_sleep, deadline_ns).Run() ? 1 : 0;
+}
 
 }  // namespace
 
@@ -216,10 +227,11 @@ void lockhost_core_lock(const lockhost_env* env, uint32_t* word) {
 }
 
 int lockhost_core_lock_until(const lockhost_env* env, uint32_t* word, uint64_t deadline_ns) {
-  if (lockhost_core_trylock(env, word)) return 1;
-  lockhost_thread* self = env->platform->self(env->context);
-  const uint32_t vcpu = env->platform->current_vcpu(env->context);
-  return lockhost::lock::Wait(*env, word, self, vcpu, deadline_ns).Run() ? 1 : 0;
+  return lockhost::lock::LockUntil(*env, word, /*holder_may_sleep=*/false, deadline_ns);
+}
+
+int lockhost_core_mutex_lock_until(const lockhost_env* env, uint32_t* word, uint64_t deadline_ns) {
+  return lockhost::lock::LockUntil(*env, word, /*holder_may_sleep=*/true, deadline_ns);
 }
 
 void lockhost_core_unlock(const lockhost_env* env, uint32_t* word) {

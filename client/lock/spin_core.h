@@ -20,6 +20,9 @@ void lockhost_core_lock(const struct lockhost_env* env, uint32_t* word);
 /* The same, but gives up once the platform's clock has reached `deadline_ns` (UINT64_MAX:
    never). True if the lock is held now. A lock that is free is taken even after that. */
 int lockhost_core_lock_until(const struct lockhost_env* env, uint32_t* word, uint64_t deadline_ns);
+/* The same for a lock whose holders may sleep while they hold it. */
+int lockhost_core_mutex_lock_until(const struct lockhost_env* env, uint32_t* word,
+                                   uint64_t deadline_ns);
 /* True if it was free and is now held; acquire order on success. */
 int lockhost_core_trylock(const struct lockhost_env* env, uint32_t* word);
 /* Releases; release order. The caller must hold the lock. */

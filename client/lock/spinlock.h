@@ -3,28 +3,12 @@
 #define LOCKHOST_CLIENT_LOCK_SPINLOCK_H_
 
 #include <chrono>
-#include <cstdint>
 
+#include "client/lock/deadline.h"
 #include "client/lock/inline_path.h"
 #include "client/lock/lockhost.h"
 
 namespace lockhost {
-namespace lock {
-
-// CLOCK_MONOTONIC, which std::chrono::steady_clock is on Linux, in `timeout`; one that is too
-// far off to be told never comes.
-template <typename Rep, typename Period>
-uint64_t DeadlineNs(const std::chrono::duration<Rep, Period>& timeout) {
-  using std::chrono::nanoseconds;
-  constexpr std::chrono::hours kNever{24 * 365 * 100};
-  if (timeout > kNever) return UINT64_MAX;
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  if (timeout <= timeout.zero()) return static_cast<uint64_t>(nanoseconds(now).count());
-  return static_cast<uint64_t>((now + std::chrono::ceil<nanoseconds>(timeout)).count());
-}
-
-}  // namespace lock
-
 // The paravirtual spinlock; TimedLockable, so std::lock_guard and std::unique_lock work.
 // 4 bytes, constant-initialised. What it is, who should not use it and its thread
 // safety: client/lock/lockhost.h; this is the same lock with its fast path inline.

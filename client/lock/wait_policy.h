@@ -32,6 +32,7 @@ struct WaitView {
   uint32_t holder_state;   // enum lockhost_run_state, as lockhost_read_hint() gives it
   bool hints_are_prompt;   // the page changes at the switch (direct), not by messages
   bool holder_on_my_vcpu;  // last seen on the vCPU I run on: then it does not run
+  bool holder_may_sleep;   // a mutex: that the vCPU runs does not say that the holder does
   uint64_t stalled_ns;     // since the lock last changed hands before my eyes
 };
 
@@ -43,7 +44,7 @@ constexpr Advice Advise(const WaitView& view) {
     case LOCKHOST_RUN_STATE_EXITED:
       return Advice::kPark;
     case LOCKHOST_RUN_STATE_RUNNING:
-      if (view.hints_are_prompt) {
+      if (view.hints_are_prompt && !view.holder_may_sleep) {
         return view.stalled_ns < kRunningSpinNs ? Advice::kSpin : Advice::kPark;
       }
       [[fallthrough]];

@@ -16,14 +16,20 @@ PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name lockhost.pc)")
 cat >"$prefix/application.cc" <<'END'
 #include "client/lock/spinlock.h"
 
+#include <chrono>
 #include <cstdio>
 #include <mutex>
 
 #include "client/lock/lockhost.h"
+#include "client/lock/mutex.h"
 
 int main() {
   lockhost::SpinLock lock;
   const std::lock_guard<lockhost::SpinLock> held(lock);
+  lockhost::Mutex mutex;
+  lockhost::CondVar never;
+  std::unique_lock<lockhost::Mutex> waits(mutex);
+  never.wait_for(waits, std::chrono::milliseconds(1));
   std::puts(lockhost_status_text(lockhost_status()));
   return lock.is_locked() ? 0 : 1;
 }

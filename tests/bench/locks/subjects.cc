@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "client/lock/mutex.h"
 #include "client/lock/spinlock.h"
 #include "client/page/hint_page.h"
 #include "client/page/report_page.h"
@@ -16,6 +17,27 @@ namespace lockhost::bench {
 namespace {
 
 constexpr uint32_t kSlots = 256;
+
+class LockhostMutex {
+ public:
+  using Node = NoNode;
+  void Lock(Node&) { mutex_.lock(); }
+  void Unlock(Node&) { mutex_.unlock(); }
+
+  class Condition {
+   public:
+    void Wait(LockhostMutex& mutex) {
+      lockhost_cond_wait(&condition_, mutex.mutex_.native_handle());
+    }
+    void WakeAll() { lockhost_cond_broadcast(&condition_); }
+
+   private:
+    lockhost_cond_t condition_ = LOCKHOST_COND_INITIALIZER;
+  };
+
+ private:
+  Mutex mutex_;
+};
 
 void WithoutHints() { setenv("LOCKHOST_HINTS", "off", /*overwrite=*/1); }
 
@@ -76,6 +98,10 @@ std::vector<Subject> AllSubjects([[maybe_unused]] std::vector<std::string>* miss
                       .ours = true,
                       .prepare = WithoutHints,
                       .run = RunCell<BasicLockable<SpinLock>>});
+  subjects.push_back({.name = "lockhost-mutex",
+                      .ours = true,
+                      .prepare = WithoutHints,
+                      .run = RunCell<LockhostMutex>});
   subjects.push_back({.name = "lockhost-reports",
                       .ours = true,
                       .prepare = WithReports,

@@ -12,12 +12,24 @@ LOCKHOST_0
 lockhost::lock::KickSlow(unsigned int*)@@LOCKHOST_0
 lockhost::lock::LockSlow(unsigned int*)@@LOCKHOST_0
 lockhost::lock::LockSlowUntil(unsigned int*, unsigned long)@@LOCKHOST_0
+lockhost::lock::MutexLockSlow(unsigned int*)@@LOCKHOST_0
+lockhost::lock::MutexLockSlowUntil(unsigned int*, lockhost_clock, unsigned long)@@LOCKHOST_0
 lockhost::lock::NumberThread(lockhost_thread&)@@LOCKHOST_0
 lockhost::lock::cpu_ids@@LOCKHOST_0
 lockhost::lock::process_env@@LOCKHOST_0
 lockhost::lock::report_page@@LOCKHOST_0
 lockhost::lock::this_thread@@LOCKHOST_0
 lockhost_attach@@LOCKHOST_0
+lockhost_cond_broadcast@@LOCKHOST_0
+lockhost_cond_signal@@LOCKHOST_0
+lockhost_cond_timedwait@@LOCKHOST_0
+lockhost_cond_wait@@LOCKHOST_0
+lockhost_mutex_is_contended@@LOCKHOST_0
+lockhost_mutex_is_locked@@LOCKHOST_0
+lockhost_mutex_lock@@LOCKHOST_0
+lockhost_mutex_timedlock@@LOCKHOST_0
+lockhost_mutex_trylock@@LOCKHOST_0
+lockhost_mutex_unlock@@LOCKHOST_0
 lockhost_spin_is_contended@@LOCKHOST_0
 lockhost_spin_is_locked@@LOCKHOST_0
 lockhost_spin_lock@@LOCKHOST_0

@@ -40,10 +40,16 @@ TEST(WaitPolicyTest, Table) {
       {LOCKHOST_RUN_STATE_UNSPECIFIED, false, true, 0, Advice::kPark},
   };
   for (const Row& row : rows) {
-    EXPECT_EQ(Advise({row.state, row.prompt, row.on_my_vcpu, row.stalled_ns}), row.expected)
+    EXPECT_EQ(Advise({row.state, row.prompt, row.on_my_vcpu, false, row.stalled_ns}), row.expected)
         << "state " << row.state << ", prompt " << row.prompt << ", on my vCPU " << row.on_my_vcpu
         << ", stalled " << row.stalled_ns << " ns";
   }
+}
+
+TEST(WaitPolicyTest, AVcpuThatRunsDoesNotMakeTheHolderOfAMutexRun) {
+  EXPECT_EQ(Advise({LOCKHOST_RUN_STATE_RUNNING, true, false, true, kBlindSpinNs}), Advice::kPark);
+  EXPECT_EQ(Advise({LOCKHOST_RUN_STATE_RUNNING, true, false, true, 0}), Advice::kSpin);
+  EXPECT_EQ(Advise({LOCKHOST_RUN_STATE_PREEMPTED, true, false, true, 0}), Advice::kPark);
 }
 
 TEST(LockWordTest, TagNamesTheVcpu) {

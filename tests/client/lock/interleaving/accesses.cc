@@ -71,6 +71,10 @@ uint32_t __tsan_atomic32_fetch_add(volatile uint32_t* at, uint32_t value, int or
   return Replace(at, order, [=](uint32_t before) { return before + value; });
 }
 
+uint32_t __tsan_atomic32_fetch_sub(volatile uint32_t* at, uint32_t value, int order) {
+  return Replace(at, order, [=](uint32_t before) { return before - value; });
+}
+
 uint32_t __tsan_atomic32_fetch_and(volatile uint32_t* at, uint32_t value, int order) {
   return Replace(at, order, [=](uint32_t before) { return before & value; });
 }

@@ -21,10 +21,12 @@ Explorer* running = nullptr;  // makecontext() takes no pointer
 
 const lockhost_platform Explorer::kPlatform = {
     .wait =
-        [](void* self, uint32_t*, uint32_t expected, uint64_t timeout_ns, const lockhost_waiting*) {
-          return static_cast<Explorer*>(self)->OnWait(expected, timeout_ns != UINT64_MAX);
+        [](void* self, uint32_t* word, uint32_t expected, uint64_t timeout_ns,
+           const lockhost_waiting*) {
+          return static_cast<Explorer*>(self)->OnWait(word, expected, timeout_ns != UINT64_MAX);
         },
-    .kick = [](void* self, uint32_t*) { return static_cast<Explorer*>(self)->OnKick(); },
+    .kick = [](void* self,
+               uint32_t* word) { return static_cast<Explorer*>(self)->OnWake(word, 1); },
     .pause = [](void* self, const lockhost_waiting*) { static_cast<Explorer*>(self)->OnPause(); },
     .current_vcpu =
         [](void* self) { return static_cast<uint32_t>(static_cast<Explorer*>(self)->current_); },
@@ -63,6 +65,8 @@ void Explorer::RunOnce() {
   early_returns_left_ = bounds_.early_returns;
   asleep_.clear();
   events_.clear();
+  cond_ = LOCKHOST_COND_INITIALIZER;
+  items_ = 0;
   for (size_t i = 0; i < fibres_.size(); ++i) Prepare(i);
   current_ = choices_.Choose(static_cast<int>(bounds_.locks_of_thread.size()));
   swapcontext(&main_, &self().context);
@@ -86,18 +90,63 @@ void Explorer::Prepare(size_t i) {
 void Explorer::Enter() { running->Body(running->bounds_.locks_of_thread[running->current_]); }
 
 void Explorer::Body(int locks) {
-  for (int i = 0; i < locks; ++i) {
-    if (!Lock()) {
-      Note("gives up");
-      ++outcome_.give_ups;
-      continue;
-    }
-    CriticalSection();
-    Unlock();
-  }
+  for (int i = 0; i < locks; ++i) DoOnce();
   self().state = State::kDone;
   Note("is done");
   Point(/*may_continue=*/false, /*is_free=*/true);
+}
+
+void Explorer::DoOnce() {
+  if (!Lock()) {
+    Note("gives up");
+    ++outcome_.give_ups;
+    return;
+  }
+  const Role role = bounds_.roles.empty() ? Role::kLocks : bounds_.roles[current_];
+  switch (role) {
+    case Role::kLocks:
+      CriticalSection();
+      return Unlock();
+    case Role::kTakes:
+      return Take();
+    case Role::kPuts:
+      return Put(/*wakes_outside=*/false);
+    case Role::kPutsOutside:
+      return Put(/*wakes_outside=*/true);
+  }
+}
+
+void Explorer::Take() {
+  const lockhost_cond_ops ops = {.context = this,
+                                 .sleep =
+                                     [](void* self, uint32_t* word, uint32_t expected) {
+                                       auto& explorer = *static_cast<Explorer*>(self);
+                                       // The unlock before it is over.
+                                       explorer.self().unlocking = explorer.self().released = false;
+                                       explorer.OnWait(word, expected, /*timed=*/false);
+                                       return 0;
+                                     },
+                                 .wake = nullptr};
+  CriticalSection();
+  while (items_ == 0) {
+    self().unlocking = true;
+    lockhost_core_cond_wait(&env_, &ops, &cond_, &word_);
+    CriticalSection();
+  }
+  --items_;
+  Unlock();
+}
+
+void Explorer::Put(bool wakes_outside) {
+  const lockhost_cond_ops ops = {
+      .context = this, .sleep = nullptr, .wake = [](void* self, uint32_t* word, uint32_t count) {
+        static_cast<Explorer*>(self)->OnWake(word, count);
+      }};
+  CriticalSection();
+  ++items_;
+  if (wakes_outside) Unlock();
+  lockhost_core_cond_wake(&ops, &cond_, bounds_.wakes_all ? kMaxThreads : 1);
+  if (!wakes_outside) Unlock();
 }
 
 bool Explorer::Lock() {
@@ -133,7 +182,7 @@ void Explorer::Point(bool may_continue, bool is_free) {
     }
   }
   // A sleep that ends by itself would hide that nobody is left to wake the sleeper.
-  for (const int sleeper : asleep_) {
+  for (const auto& [sleeper, at] : asleep_) {
     if (count > 0 && (IsTimed(sleeper) || early_returns_left_ > 0)) options[count++] = sleeper;
   }
   if (count == 0) {
@@ -153,7 +202,7 @@ void Explorer::WakeByItself(int sleeper) {
   } else {
     --early_returns_left_;
   }
-  std::erase(asleep_, sleeper);
+  std::erase_if(asleep_, [=](const Sleeper& other) { return other.thread == sleeper; });
   fibres_[sleeper].kicked = false;
   fibres_[sleeper].state = State::kReady;
 }
@@ -183,6 +232,10 @@ std::string Explorer::Trace() const {
 }
 
 void Explorer::BeforeAtomic(const volatile uint32_t* at) {
+  if (IsOfCond(at)) {
+    self().quiet = false;
+    Point(/*may_continue=*/true, /*is_free=*/false);
+  }
   if (at != &word_) return;
   if (self().released) Fail("an unlock touches the word after it has freed it");
   if (!self().quiet) Point(/*may_continue=*/true, /*is_free=*/false);
@@ -196,6 +249,7 @@ void Explorer::AfterLoad(const volatile uint32_t* at, uint32_t value) {
 
 uint32_t Explorer::OnStore(const volatile uint32_t* at, uint32_t before, uint32_t after,
                            int order) {
+  if (at == &cond_.waiters && faults_.cond_forgets_waiters) return before;
   if (at != &word_) return after;
   self().quiet = false;
   if (faults_.store) after = faults_.store(before, after);
@@ -216,11 +270,11 @@ void Explorer::OnPlainAccess(const volatile void* at) {
   if (at == &word_) Fail("the word is accessed by plain code");
 }
 
-int Explorer::OnWait(uint32_t expected, bool timed) {
+int Explorer::OnWait(const uint32_t* at, uint32_t expected, bool timed) {
   Fibre& me = self();
   me.quiet = false;
   Point(/*may_continue=*/true, /*is_free=*/false);
-  if (word_ != expected && !faults_.wait_does_not_compare) return 0;
+  if (*at != expected && !faults_.wait_does_not_compare) return 0;
   if (timed && choices_.Choose(2) == 1) {
     me.is_late = true;
     return 0;
@@ -228,24 +282,33 @@ int Explorer::OnWait(uint32_t expected, bool timed) {
   Note("sleeps");
   ++outcome_.sleeps;
   me.state = State::kAsleep;
-  asleep_.push_back(current_);
+  asleep_.push_back({current_, at});
   Point(/*may_continue=*/false, /*is_free=*/true);
   Note(me.kicked ? "is woken" : "wakes early");
   return me.kicked ? 1 : 0;
 }
 
-int Explorer::OnKick() {
+int Explorer::OnWake(const uint32_t* at, uint32_t count) {
   self().quiet = false;
   if (faults_.kick_reads_the_word) BeforeAtomic(&word_);
   Point(/*may_continue=*/true, /*is_free=*/false);
   Note("kicks");
-  if (!self().unlocking) ++outcome_.kicks_by_waiters;
-  if (asleep_.empty() || faults_.kick_wakes_nobody) return 0;
-  Fibre& woken = fibres_[asleep_.front()];
-  asleep_.erase(asleep_.begin());
-  woken.kicked = true;
-  woken.state = State::kReady;
-  return 1;
+  if (at == &word_ && !self().unlocking) ++outcome_.kicks_by_waiters;
+  if (faults_.kick_wakes_nobody) return 0;
+  int woken = 0;
+  for (size_t i = 0; i < asleep_.size() && count > 0;) {
+    if (asleep_[i].at != at) {
+      ++i;
+      continue;
+    }
+    Fibre& fibre = fibres_[asleep_[i].thread];
+    fibre.kicked = true;
+    fibre.state = State::kReady;
+    asleep_.erase(asleep_.begin() + static_cast<std::ptrdiff_t>(i));
+    --count;
+    ++woken;
+  }
+  return woken;
 }
 
 void Explorer::OnPause() {

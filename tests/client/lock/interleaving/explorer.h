@@ -8,6 +8,8 @@
 // Also a choice, at each look of a waiter: whether the holder is said to run, whether a
 // rotation is due, whether its deadline has passed. And a sleep may end early.
 //
+// Threads may also wait on a condition variable, whose words are watched like the lock's.
+//
 // Checked: mutual exclusion; that somebody can always go on (a lost wake-up shows as
 // everybody asleep); that an unlock does not touch the word once it is free; that the word
 // is never accessed but atomically; memory order of taking and freeing stores.
@@ -25,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include "client/lock/cond_core.h"
 #include "client/lock/spin_core.h"
 #include "tests/client/lock/interleaving/accesses.h"
 #include "tests/client/lock/interleaving/choices.h"
@@ -33,9 +36,19 @@ namespace lockhost::interleaving {
 
 inline constexpr int kMaxThreads = 3;
 
+// What a thread does each time.
+enum class Role {
+  kLocks,
+  kTakes,       // locks, waits on the condition variable until there is an item, takes it
+  kPuts,        // locks, puts an item, wakes one, unlocks
+  kPutsOutside  // the same, but wakes after the unlock
+};
+
 struct Bounds {
   std::vector<int> locks_of_thread;  // how often each thread locks and unlocks
   std::vector<bool> timed = {};      // these may find their deadline passed
+  std::vector<Role> roles = {};      // none: all lock
+  bool wakes_all = false;            // who puts an item wakes all
   int preemptions = 2;               // switches away from a thread that could go on
   int early_returns = 0;             // sleeps that end for no reason
   int looks = 2;                     // after these a waiter sleeps
@@ -47,6 +60,7 @@ struct Faults {
   bool kick_wakes_nobody = false;
   bool kick_reads_the_word = false;
   bool wait_does_not_compare = false;
+  bool cond_forgets_waiters = false;  // counts them when it is too late
 };
 
 struct Outcome {
@@ -94,6 +108,9 @@ class Explorer final : private AccessObserver {
   bool Lock();
   void CriticalSection();
   void Unlock();
+  void DoOnce();
+  void Take();
+  void Put(bool wakes_outside);
 
   // A point at which others may run. `may_continue`: the current fibre may, too;
   // `is_free`: a switch is no preemption.
@@ -113,8 +130,11 @@ class Explorer final : private AccessObserver {
   void OnPlainAccess(const volatile void* at) override;
 
   static const lockhost_platform kPlatform;
-  int OnWait(uint32_t expected, bool timed);
-  int OnKick();
+  bool IsOfCond(const volatile uint32_t* at) const {
+    return at == &cond_.sequence || at == &cond_.waiters;
+  }
+  int OnWait(const uint32_t* at, uint32_t expected, bool timed);
+  int OnWake(const uint32_t* at, uint32_t count);
   void OnPause();
   uint64_t OnNow();
   uint64_t ChooseWhatALookSees();
@@ -133,7 +153,13 @@ class Explorer final : private AccessObserver {
   int early_returns_left_ = 0;
   uint32_t word_ = 0;
   uint64_t now_ns_ = 0;
-  std::vector<int> asleep_;  // oldest first
+  struct Sleeper {
+    int thread;
+    const uint32_t* at;
+  };
+  std::vector<Sleeper> asleep_;  // oldest first
+  lockhost_cond_t cond_ = LOCKHOST_COND_INITIALIZER;
+  int items_ = 0;
   std::vector<Event> events_;
   lockhost_env env_ = {};
   struct {

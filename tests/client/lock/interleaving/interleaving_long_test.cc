@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// interleaving_test.cc within wider bounds.
+// interleaving_test.cc and cond_interleaving_test.cc within wider bounds.
 #include "tests/client/lock/interleaving/expect_sound.h"
 
 namespace lockhost::interleaving {
@@ -17,6 +17,27 @@ TEST(InterleavingLongTest, ThreeThreadsThatComeBack) {
 TEST(InterleavingLongTest, AllGiveUp) {
   ExpectSound(
       {.locks_of_thread = {1, 1, 1}, .timed = {true, true, true}, .preemptions = 1, .looks = 1});
+}
+
+TEST(InterleavingLongTest, TwoWaitForOneAndOneForTwo) {
+  for (const Role puts : {Role::kPuts, Role::kPutsOutside}) {
+    ExpectSound({.locks_of_thread = {1, 1, 2},
+                 .roles = {Role::kTakes, Role::kTakes, puts},
+                 .preemptions = 2,
+                 .looks = 1});
+    ExpectSound({.locks_of_thread = {2, 1, 1},
+                 .roles = {Role::kTakes, puts, puts},
+                 .preemptions = 2,
+                 .looks = 1});
+  }
+}
+
+TEST(InterleavingLongTest, AllAreWoken) {
+  ExpectSound({.locks_of_thread = {1, 1, 2},
+               .roles = {Role::kTakes, Role::kTakes, Role::kPutsOutside},
+               .wakes_all = true,
+               .preemptions = 2,
+               .looks = 1});
 }
 
 }  // namespace
