@@ -5,8 +5,8 @@
  * client/lock/mutex.h, whose fast paths are inline.
  *
  * Who should not use the spinlock: code that holds a lock for longer than a few hundred
- * microseconds or sleeps while holding it (use the mutex). Who should use neither: locks
- * shared between processes (this version's futexes are private to a process).
+ * microseconds or sleeps while holding it (use the mutex). Neither may be shared between
+ * processes, because their futexes are private to one: there is a robust mutex for that.
  *
  * It works everywhere as an ordinary spin-then-futex lock. Where lockhost-guestd
  * runs, its page tells waiters which vCPUs run, and they stop spinning on a holder
@@ -110,6 +110,45 @@ int lockhost_cond_timedwait(lockhost_cond_t* cond, lockhost_mutex_t* mutex, lock
 /* Wakes at least one of those who wait, or all. No system call if there are none. */
 void lockhost_cond_signal(lockhost_cond_t* cond);
 void lockhost_cond_broadcast(lockhost_cond_t* cond);
+
+/*
+ * A mutex in memory that processes share, which outlives an owner that dies while it holds it.
+ * Zero-initialised is valid: a MAP_SHARED mapping starts so. It knows neither vCPUs nor hints,
+ * and costs more than the mutex above: use it where processes share data and may be killed.
+ *
+ * How a dead owner is found: the word holds the owner's thread id, and when that thread
+ * started. A waiter sleeps for 50 ms at most, then looks whether that thread is alive (kill()
+ * with signal 0) and still the same one (/proc: the time of its start, against the reuse of
+ * ids; its state, because an exited thread may stay as a zombie). So a dead owner is noticed
+ * after 50 ms and the time of a read in /proc; lockhost_robust_trylock() looks at once. The
+ * kernel's robust list would be faster, but a thread has only one and libc owns it.
+ *
+ * Limits: all who share it must be in one pid namespace. Where /proc hides a thread, one that
+ * got a dead owner's id keeps the mutex locked. Not recursive; fork() is fine, a child of
+ * vfork() or of a raw clone() must not use it.
+ */
+typedef struct lockhost_robust_mutex {
+  uint64_t word; /* private: client/lock/robust_word.h */
+} lockhost_robust_mutex_t;
+
+#define LOCKHOST_ROBUST_MUTEX_INITIALIZER \
+  { 0 }
+
+/*
+ * 0: acquired. EOWNERDEAD: acquired, but its last owner died and may have left the data in
+ * disorder: put them in order and call lockhost_robust_consistent(). ENOTRECOVERABLE: not
+ * acquired, now and for ever, because somebody released it without having done that.
+ * Acquire order, also with EOWNERDEAD.
+ */
+int lockhost_robust_lock(lockhost_robust_mutex_t* mutex);
+/* The same, or EBUSY if its owner lives. */
+int lockhost_robust_trylock(lockhost_robust_mutex_t* mutex);
+/* The same, or ETIMEDOUT once CLOCK_MONOTONIC has reached `deadline_ns`. */
+int lockhost_robust_timedlock(lockhost_robust_mutex_t* mutex, uint64_t deadline_ns);
+/* The data are in order again. REQUIRES, as below: the calling thread holds the mutex. */
+void lockhost_robust_consistent(lockhost_robust_mutex_t* mutex);
+/* Releases; release order. In disorder nobody gets it any more. */
+void lockhost_robust_unlock(lockhost_robust_mutex_t* mutex);
 
 /* Whether hints are used, and if not, why. */
 typedef enum lockhost_status_code {

@@ -30,6 +30,11 @@ lockhost_mutex_lock@@LOCKHOST_0
 lockhost_mutex_timedlock@@LOCKHOST_0
 lockhost_mutex_trylock@@LOCKHOST_0
 lockhost_mutex_unlock@@LOCKHOST_0
+lockhost_robust_consistent@@LOCKHOST_0
+lockhost_robust_lock@@LOCKHOST_0
+lockhost_robust_timedlock@@LOCKHOST_0
+lockhost_robust_trylock@@LOCKHOST_0
+lockhost_robust_unlock@@LOCKHOST_0
 lockhost_spin_is_contended@@LOCKHOST_0
 lockhost_spin_is_locked@@LOCKHOST_0
 lockhost_spin_lock@@LOCKHOST_0
