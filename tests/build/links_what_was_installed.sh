@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs to a prefix that the build never heard of, then builds and runs an application
-# with nothing but what pkg-config says: links_what_was_installed.sh CMAKE BUILD CXX SANITIZE
+# with nothing but what pkg-config says, and again with what find_package() finds: links_what_was_installed.sh CMAKE BUILD CXX SANITIZE
 set -euo pipefail
 cmake=$1 build=$2 cxx=$3 sanitize=$4
 if [[ -n "$sanitize" ]]; then
@@ -37,3 +37,19 @@ END
 read -ra flags <<<"$(pkg-config --cflags --libs lockhost)"
 "$cxx" -std=c++20 -Wall -Wextra -Werror "$prefix/application.cc" "${flags[@]}" -o "$prefix/application"
 LD_LIBRARY_PATH=$(pkg-config --variable=libdir lockhost) "$prefix/application"
+
+mkdir "$prefix/project"
+cat >"$prefix/project/CMakeLists.txt" <<'END'
+cmake_minimum_required(VERSION 3.25)
+project(application LANGUAGES CXX)
+find_package(lockhost 0.1 REQUIRED)
+foreach(kind IN ITEMS lockhost static)
+  add_executable(with_${kind} ../application.cc)
+  target_link_libraries(with_${kind} PRIVATE lockhost::${kind})
+endforeach()
+END
+"$cmake" -S "$prefix/project" -B "$prefix/project/build" -G Ninja -DCMAKE_CXX_COMPILER="$cxx" \
+  -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
+"$cmake" --build "$prefix/project/build" >/dev/null
+"$prefix/project/build/with_lockhost"
+"$prefix/project/build/with_static"
