@@ -21,7 +21,8 @@
 
 ABSL_FLAG(std::string, json, "", "also write the figures there");
 ABSL_FLAG(int, runs, 5, "runs of each lock in each cell");
-ABSL_FLAG(int, tries, 4, "runs at most in place of one during which the machine slowed down");
+ABSL_FLAG(int, tries, 4,
+          "runs at most in place of one during which the machine slowed down; 0: do not look");
 ABSL_FLAG(int, ms, 40, "how long a run lasts");
 ABSL_FLAG(bool, quick, false, "a few cells alone, to see that it works");
 ABSL_FLAG(std::vector<std::string>, workloads, {}, "these alone: threads, barrier, uncontended");

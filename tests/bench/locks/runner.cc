@@ -88,6 +88,7 @@ absl::StatusOr<std::unique_ptr<Sample>> RunAtFullPace(const Subject& subject, co
                                                       int* disturbed) {
   using std::chrono::steady_clock;
   constexpr std::chrono::seconds kPatience{3};
+  if (tries == 0) return RunOnce(subject, cell, plan);
   for (int i = 1;; ++i) {
     const auto give_up = steady_clock::now() + kPatience;
     while (!IsAtFullPace(plan) && steady_clock::now() < give_up) {

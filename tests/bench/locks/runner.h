@@ -17,7 +17,7 @@ absl::StatusOr<std::unique_ptr<Sample>> RunOnce(const Subject& subject, const Ce
 
 // The same, over again until the machine was at its full pace before and after; after
 // `tries` of these, or after some seconds of waiting for it, the run counts nevertheless and
-// `*disturbed` is increased.
+// `*disturbed` is increased. No `tries`: as RunOnce().
 absl::StatusOr<std::unique_ptr<Sample>> RunAtFullPace(const Subject& subject, const Cell& cell,
                                                       const RunPlan& plan, int tries,
                                                       int* disturbed);
