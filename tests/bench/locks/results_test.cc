@@ -103,14 +103,23 @@ TEST(RunnerTest, AProcessThatDiesAndALockThatIsNoneAreErrors) {
   EXPECT_EQ(broken.status().code(), absl::StatusCode::kInternal);
 }
 
+// Throughput of the first run in which there is some: on a busy machine no thread may run
+// within the time.
+double SomeOps(const Subject& subject, const Cell& cell) {
+  for (int tries = 0; tries < 100; ++tries) {
+    const auto sample = RunOnce(subject, cell, Plan());
+    EXPECT_TRUE(sample.ok()) << sample.status();
+    if (!sample.ok() || (*sample)->ops_per_s > 0) return sample.ok() ? (*sample)->ops_per_s : 0;
+  }
+  return 0;
+}
+
 // A lock that lets everybody in is noticed by the workload itself.
 TEST(RunnerTest, EveryLockExcludesAndGetsThroughEveryWorkload) {
   std::vector<std::string> missing;
   for (const Subject& subject : AllSubjects(&missing)) {
     for (const Cell& cell : AllCells(/*quick=*/true)) {
-      const auto sample = RunOnce(subject, cell, Plan());
-      ASSERT_TRUE(sample.ok()) << sample.status();
-      EXPECT_GT((*sample)->ops_per_s, 0) << subject.name << " " << NameOf(cell);
+      EXPECT_GT(SomeOps(subject, cell), 0) << subject.name << " " << NameOf(cell);
     }
   }
 }

@@ -22,7 +22,7 @@ template <typename Lock>
 struct alignas(128) Guarded {
   Lock lock;
   alignas(64) uint64_t entered = 0;
-  uint64_t left = 0;
+  uint64_t overlaps = 0;  // somebody else came while one was inside
 };
 
 // Locks, works inside, unlocks. Counts in `self` how long it took to get the lock.
@@ -45,9 +45,9 @@ class Critical {
     } else {
       guarded.lock.Lock(node);
     }
-    guarded.entered = guarded.entered + 1;
+    const uint64_t turn = ++guarded.entered;
     Work(loops_);
-    guarded.left = guarded.left + 1;
+    if (guarded.entered != turn) ++guarded.overlaps;
     guarded.lock.Unlock(node);
   }
 
@@ -79,7 +79,7 @@ void RunThreads(const Cell& cell, const RunPlan& plan, Sample* sample) {
   uint64_t entered = 0;
   for (const Guarded<Lock>& one : guarded) {
     entered += one.entered;
-    sample->exclusion_errors += one.entered != one.left ? 1 : 0;
+    sample->exclusion_errors += one.overlaps;
   }
   sample->exclusion_errors += entered != turns ? 1 : 0;
 }
@@ -172,7 +172,7 @@ void RunBarrier(const Cell& cell, const RunPlan& plan, Sample* sample) {
   team.Run(plan, body, sample);
   sample->ops_per_s /= cell.threads;  // phases
   sample->spin_cpu_share = team.OverheadShare(kLocksInAPhase * (cell.cs_ns + cell.gap_ns));
-  sample->exclusion_errors = guarded.entered != guarded.left || guarded.entered != turns ? 1 : 0;
+  sample->exclusion_errors = guarded.overlaps + (guarded.entered != turns ? 1 : 0);
 }
 
 template <typename Lock>
