@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
@@ -54,6 +55,7 @@ lockhost_status_code_t MapFromEnvironment(lockhost_pages* pages) {
 }
 
 void AttachOnce() {
+  const int saved = errno;  // the first slow path of a process comes here
   attached_env = kEnvWithoutPages;
   const lockhost_status_code_t result = MapFromEnvironment(&attached_env.pages);
   if (result == LOCKHOST_STATUS_HINTS) LearnApicIds();
@@ -61,6 +63,7 @@ void AttachOnce() {
   report_page.page = attached_env.pages.reports;
   __atomic_store_n(&report_page.slots, attached_env.pages.report_slots, __ATOMIC_RELEASE);
   __atomic_store_n(&attach_result, result, __ATOMIC_RELEASE);
+  errno = saved;
 }
 
 constexpr CpuIds Identity() {

@@ -29,8 +29,8 @@ find_program() {
 for unit in "$units"/*.service; do
   name=$(sed -n 's|^ExecStart=/usr/sbin/\([^ ]*\).*|\1|p' "$unit")
   program=$(find_program "$name" "$@")
-  sed "s|^ExecStart=/usr/sbin/$name|ExecStart=$program|" "$unit" > "$work/$(basename "$unit")"
-  for flag in $(sed -n 's/^ExecStart=//p' "$unit" | grep -o -- '--[a-z-]*'); do
+  sed "s|^\(Exec[A-Za-z]*\)=/usr/sbin/$name|\1=$program|" "$unit" > "$work/$(basename "$unit")"
+  for flag in $(sed -n "s|^Exec[A-Za-z]*=/usr/sbin/$name||p" "$unit" | grep -o -- '--[a-z-]*'); do
     flag=${flag#--}
     if ! "$program" --helpfull 2>&1 | grep -qE -- "--${flag//-/_}\b|--$flag\b"; then
       echo "$(basename "$unit"): $name does not know --$flag"

@@ -126,7 +126,7 @@ TEST(Text, ShortTimesHaveFiveCharacters) {
 TEST(DemoJson, HasARowForEachCell) {
   const Struct json = Parse(ToJson(*MadeUp(true)));
   const auto& rows = json.fields().at("subjects").list_value();
-  ASSERT_EQ(rows.values_size(), 36);
+  ASSERT_EQ(rows.values_size(), 42);
   const auto& row = rows.values(0).struct_value().fields();
   EXPECT_EQ(row.at("subject").string_value(), "test-and-set");
   EXPECT_EQ(row.at("runs").number_value(), 5);
