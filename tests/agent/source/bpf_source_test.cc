@@ -254,6 +254,11 @@ TEST_F(BpfSourceTest, VmGoesWithItsLastThread) {
   const ClientVm seen = AwaitOwnVm();
   ASSERT_TRUE(AwaitState(seen, 0, LOCKHOST_RUN_STATE_RUNNING));
   ASSERT_TRUE(client_->Subscribe().ok());
+  // Who has not been heard yet is not told of what ends.
+  ASSERT_TRUE(Eventually([&] {
+    auto event = client_->Await(std::chrono::milliseconds(100));
+    return event.ok() && std::holds_alternative<SyncedEvent>(*event);
+  }));
   vm->JoinThread(thread);
   EXPECT_TRUE(Eventually([&] {
     auto event = client_->Await(std::chrono::milliseconds(100));
