@@ -5,6 +5,7 @@
 // vsock_test.cc, certificates in tls_test.cc.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <iterator>
@@ -142,6 +143,22 @@ std::set<int> FdsOf(pid_t pid) {
   return fds;
 }
 
+// What it holds when nobody is served; it opens some of that after its sockets are there, or
+// with its first guest.
+std::set<int> SettledFdsOf(pid_t pid) {
+  constexpr std::chrono::milliseconds kSettled{500};
+  std::set<int> fds = FdsOf(pid);
+  auto since = std::chrono::steady_clock::now();
+  EXPECT_TRUE(Eventually([&] {
+    if (std::set<int> now = FdsOf(pid); now != fds) {
+      fds = std::move(now);
+      since = std::chrono::steady_clock::now();
+    }
+    return std::chrono::steady_clock::now() - since > kSettled;
+  }));
+  return fds;
+}
+
 // gRPC knows a connection as "fd:N", and N is the next one's as soon as it is closed.
 TEST(ReusedDescriptorsTest, AreTheNewVmsAlone) {
   agent::TempDir directory;
@@ -158,7 +175,11 @@ TEST(ReusedDescriptorsTest, AreTheNewVmsAlone) {
     return directory.path() + "/run/vm/" + std::to_string(vm_id) + ".sock";
   };
   ASSERT_TRUE(Eventually([&] { return access(socket(8).c_str(), F_OK) == 0; }));
-  const std::set<int> idle = FdsOf(lockhostd.pid());
+  {
+    TestGuest first(socket(7));
+    ASSERT_TRUE(Eventually([&] { return first.HasLease(); }));
+  }
+  const std::set<int> idle = SettledFdsOf(lockhostd.pid());
   std::set<int> last;
   int reused = 0;
   for (int i = 0; i < 20; ++i) {
