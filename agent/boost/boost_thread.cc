@@ -105,11 +105,10 @@ void BoostThread::DoPostedWork() {
   (*std::unique_ptr<Work>(posted))(*this);
 }
 
-void BoostThread::AddVm(uint64_t vm_id, uint32_t vm_index, std::unique_ptr<TableReader> table) {
-  // std::function wants to be copyable.
-  auto shared = std::make_shared<std::unique_ptr<TableReader>>(std::move(table));
-  Post([vm_id, vm_index, shared](BoostThread& self) {
-    self.platform_->AddVm(vm_index, std::move(*shared));
+void BoostThread::AddVm(uint64_t vm_id, uint32_t vm_index,
+                        std::shared_ptr<const TableReader> table) {
+  Post([vm_id, vm_index, table = std::move(table)](BoostThread& self) {
+    self.platform_->AddVm(vm_index, table);
     self.booster_->AddVm(vm_id, vm_index, self.clock_.now_ns());
   });
 }

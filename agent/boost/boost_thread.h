@@ -41,7 +41,7 @@ class BoostThread {
   BoostThread(const BoostThread&) = delete;
   BoostThread& operator=(const BoostThread&) = delete;
 
-  void AddVm(uint64_t vm_id, uint32_t vm_index, std::unique_ptr<TableReader> table);
+  void AddVm(uint64_t vm_id, uint32_t vm_index, std::shared_ptr<const TableReader> table);
   void RemoveVm(uint32_t vm_index);
   // nullopt: all VMs, also those to come.
   void SetEnabled(std::optional<uint32_t> vm_index, bool enabled);

@@ -113,13 +113,14 @@ std::optional<BoostEnd> Booster::IsOver(Boost& boost, uint64_t now_ns) {
   if (platform_.Owner(request.vm_index, request.vcpu_id) != boost.tid) return BoostEnd::kGone;
   const uint64_t word = platform_.StateWord(request.vm_index, request.vcpu_id);
   const uint32_t state = lockhost_state_of(word);
-  if (word != request.state_word && boost.running_at_ns == 0) {
+  boost.has_run |= word != request.state_word;
+  if (state == LOCKHOST_RUN_STATE_RUNNING && boost.running_at_ns == 0) {
     boost.running_at_ns = platform_.SinceNs(request.vm_index, request.vcpu_id);
   }
   if (state == LOCKHOST_RUN_STATE_HALTED || state == LOCKHOST_RUN_STATE_EXITED) {
     return BoostEnd::kHalted;
   }
-  if (word != request.state_word && request.report_word != 0) {
+  if (boost.has_run && request.report_word != 0) {
     const auto report = platform_.ReportWord(request.vm_index, request.vcpu_id);
     if (report && *report != request.report_word) return BoostEnd::kReleased;
   }
@@ -140,8 +141,16 @@ uint64_t Booster::Look(uint64_t now_ns) {
   return next;
 }
 
+// What it waited for others at its own priority costs nobody anything. Where it ran and it is
+// not known from when on (it has stopped again), all of the boost counts.
+uint64_t Booster::UsedNs(const Boost& boost, uint64_t now_ns) {
+  if (!boost.has_run) return 0;
+  const uint64_t from = std::max(boost.running_at_ns, boost.raised_at_ns);
+  return now_ns > from ? now_ns - from : 0;
+}
+
 void Booster::End(const Boost& boost, BoostEnd end, uint64_t now_ns) {
-  platform_.Restore(boost.tid);
+  platform_.Restore(boost.tid, end != BoostEnd::kGone && end != BoostEnd::kStopped);
   log_.Append({.vm_id = boost.request.vm_id,
                .vcpu_id = boost.request.vcpu_id,
                .end = end,
@@ -152,10 +161,7 @@ void Booster::End(const Boost& boost, BoostEnd end, uint64_t now_ns) {
   const auto found = vms_.find(boost.request.vm_index);
   if (found == vms_.end()) return;
   Vm& vm = found->second;
-  // What it waited for others at its own priority costs nobody anything.
-  const uint64_t used = boost.running_at_ns != 0 && boost.running_at_ns < now_ns
-                            ? now_ns - std::max(boost.running_at_ns, boost.raised_at_ns)
-                            : 0;
+  const uint64_t used = UsedNs(boost, now_ns);
   ++vm.figures.ended[static_cast<size_t>(end)];
   vm.figures.boosted_ns += used;
   vm.budget.Take(now_ns, used);

@@ -20,7 +20,7 @@ namespace lockhost::agent {
 struct BoostLimits {
   uint64_t longest_ns = 200'000;  // of one boost, from 20 us to 2 ms
   double vm_share = 0.05;         // of one CPU, that a VM may use on average
-  double host_share = 0.1;  // the same for all VMs together; of all CPUs, as a fraction of one
+  double host_share = 0.05;       // the same for all VMs together, of one CPU
   uint64_t burst_ns = 10'000'000;
   uint32_t at_once = 1;  // boosted threads; fewer than CPUs, so that one is left for the rest
 };
@@ -51,7 +51,8 @@ class BoostPlatform {
   // Boosts that thread; what it takes to undo it is kept for Restore(). NOT_FOUND: it has
   // gone; FAILED_PRECONDITION: it is no ordinary thread.
   virtual absl::Status Raise(uint32_t vm_index, int32_t tid) = 0;
-  virtual void Restore(int32_t tid) = 0;
+  // `surely_there`: the thread was the vCPU's a moment ago, so it need not be looked for.
+  virtual void Restore(int32_t tid, bool surely_there) = 0;
   // The thread was boosted for so long and is to make up for it.
   virtual void Charge(uint32_t vm_index, int32_t tid, uint64_t used_ns, uint64_t now_ns) = 0;
 };
@@ -97,7 +98,8 @@ class Booster {
     BoostRequest request;
     int32_t tid;
     uint64_t raised_at_ns;
-    uint64_t running_at_ns = 0;  // 0: not yet seen on a CPU
+    uint64_t running_at_ns = 0;  // back on a CPU; 0: not known
+    bool has_run = false;
   };
 
   std::optional<BoostDenial> WhyNot(const BoostRequest& request, Vm& vm, uint64_t now_ns);
@@ -106,6 +108,7 @@ class Booster {
   void Listen(uint32_t vm_index, Vm& vm, uint64_t now_ns);
   std::optional<BoostEnd> IsOver(Boost& boost, uint64_t now_ns);
   void End(const Boost& boost, BoostEnd end, uint64_t now_ns);
+  static uint64_t UsedNs(const Boost& boost, uint64_t now_ns);
   void EndAllOf(std::optional<uint32_t> vm_index, uint64_t now_ns);
 
   const BoostLimits limits_;

@@ -23,7 +23,7 @@ absl::StatusOr<std::unique_ptr<HostPlatform>> HostPlatform::Create(int vms_fd,
 
 HostPlatform::~HostPlatform() { munmap(vms_, sizeof(lh_vm) * LH_MAX_VMS); }
 
-void HostPlatform::AddVm(uint32_t vm_index, std::unique_ptr<TableReader> table) {
+void HostPlatform::AddVm(uint32_t vm_index, std::shared_ptr<const TableReader> table) {
   tables_.insert_or_assign(vm_index, std::move(table));
 }
 
@@ -70,7 +70,7 @@ absl::Status HostPlatform::Raise(uint32_t vm_index, int32_t tid) {
   return control_.Boost(vms_[vm_index].tgid, tid);
 }
 
-void HostPlatform::Restore(int32_t tid) { control_.EndBoost(tid); }
+void HostPlatform::Restore(int32_t tid, bool surely_there) { control_.EndBoost(tid, surely_there); }
 
 void HostPlatform::Charge(uint32_t vm_index, int32_t tid, uint64_t used_ns, uint64_t now_ns) {
   repayment_.Charge(vm_index, vms_[vm_index].tgid, tid, used_ns, now_ns);

@@ -24,12 +24,12 @@ namespace lockhost::agent {
 // Not thread-safe.
 class HostPlatform : public BoostPlatform {
  public:
-  // `vms_fd` is only read here; `ledger` and `procfs` must outlive the object.
+  // `vms_fd` is not kept; `ledger` and `procfs` must outlive the object.
   static absl::StatusOr<std::unique_ptr<HostPlatform>> Create(int vms_fd, BoostMechanism mechanism,
                                                               Ledger* ledger, const Procfs* procfs);
   ~HostPlatform() override;
 
-  void AddVm(uint32_t vm_index, std::unique_ptr<TableReader> table);
+  void AddVm(uint32_t vm_index, std::shared_ptr<const TableReader> table);
   // REQUIRES: none of its threads is boosted.
   void RemoveVm(uint32_t vm_index);
   Repayment& repayment() { return repayment_; }
@@ -42,7 +42,7 @@ class HostPlatform : public BoostPlatform {
   std::optional<uint64_t> ReportWord(uint32_t vm_index, uint32_t vcpu_id) override;
   void ListenFrom(uint32_t vm_index, uint64_t from_ns) override;
   absl::Status Raise(uint32_t vm_index, int32_t tid) override;
-  void Restore(int32_t tid) override;
+  void Restore(int32_t tid, bool surely_there) override;
   void Charge(uint32_t vm_index, int32_t tid, uint64_t used_ns, uint64_t now_ns) override;
 
  private:
@@ -52,7 +52,7 @@ class HostPlatform : public BoostPlatform {
   lh_vm* vms_;
   ThreadControl control_;
   Repayment repayment_;
-  std::map<uint32_t, std::unique_ptr<TableReader>> tables_;
+  std::map<uint32_t, std::shared_ptr<const TableReader>> tables_;
 };
 
 }  // namespace lockhost::agent

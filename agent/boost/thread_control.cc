@@ -35,9 +35,9 @@ ThreadControl::ThreadControl(BoostMechanism mechanism, Ledger* ledger, const Pro
 
 ThreadControl::~ThreadControl() {
   while (!threads_.empty()) {
-    auto& [tid, thread] = *threads_.begin();
-    thread.boosted = thread.held_back = false;
-    Apply(tid).IgnoreError();  // fails only where the thread has ended
+    const pid_t tid = threads_.begin()->first;
+    EndBoost(tid);
+    EndHoldBack(tid);
   }
 }
 
@@ -55,10 +55,11 @@ absl::StatusOr<ThreadControl::Changed*> ThreadControl::Take(pid_t tgid, pid_t ti
 
 void ThreadControl::CatchUp() {
   for (auto& [tid, thread] : threads_) {
-    if (thread.start_known) continue;
-    thread.start_known = true;
+    if (thread.start_ticks != 0) continue;
     const auto stat = procfs_.ThreadStat(thread.tgid, tid);
-    if (stat) ledger_.SetStart(thread.ledger_index, stat->start_ticks);
+    if (!stat) continue;
+    thread.start_ticks = stat->start_ticks;
+    ledger_.SetStart(thread.ledger_index, stat->start_ticks);
   }
 }
 
@@ -73,10 +74,19 @@ absl::Status ThreadControl::Apply(pid_t tid) {
   const auto found = threads_.find(tid);
   const Changed& thread = found->second;
   absl::Status applied = SetScheduling(tid, Wanted(thread));
-  if (thread.boosted || thread.held_back) return applied;
-  ledger_.Clear(thread.ledger_index);
-  threads_.erase(found);
+  if (!thread.boosted && !thread.held_back) Forget(tid);
   return applied;
+}
+
+bool ThreadControl::HasGone(pid_t tid, const Changed& thread) const {
+  const auto stat = procfs_.ThreadStat(thread.tgid, tid);
+  return !stat || (thread.start_ticks != 0 && stat->start_ticks != thread.start_ticks);
+}
+
+void ThreadControl::Forget(pid_t tid) {
+  const auto thread = threads_.find(tid);
+  ledger_.Clear(thread->second.ledger_index);
+  threads_.erase(thread);
 }
 
 absl::Status ThreadControl::Boost(pid_t tgid, pid_t tid) {
@@ -88,9 +98,10 @@ absl::Status ThreadControl::Boost(pid_t tgid, pid_t tid) {
   return applied;
 }
 
-void ThreadControl::EndBoost(pid_t tid) {
+void ThreadControl::EndBoost(pid_t tid, bool surely_there) {
   const auto thread = threads_.find(tid);
   if (thread == threads_.end() || !thread->second.boosted) return;
+  if (!surely_there && HasGone(tid, thread->second)) return Forget(tid);
   thread->second.boosted = false;
   Apply(tid).IgnoreError();  // fails only where the thread has ended
 }
@@ -112,6 +123,7 @@ absl::Status ThreadControl::HoldBack(pid_t tgid, pid_t tid) {
 void ThreadControl::EndHoldBack(pid_t tid) {
   const auto thread = threads_.find(tid);
   if (thread == threads_.end() || !thread->second.held_back) return;
+  if (HasGone(tid, thread->second)) return Forget(tid);
   thread->second.held_back = false;
   Apply(tid).IgnoreError();  // fails only where the thread has ended
 }

@@ -30,7 +30,8 @@ class ThreadControl {
   // RESOURCE_EXHAUSTED: the ledger is full. Else what the kernel said. The caller sees to it
   // that the thread is of that process: there is no time to look.
   absl::Status Boost(pid_t tgid, pid_t tid);
-  void EndBoost(pid_t tid);
+  // `surely_there`: there is no need to make sure that the tid is no other thread's by now.
+  void EndBoost(pid_t tid, bool surely_there = false);
   bool IsBoosted(pid_t tid) const;
 
   // What a boost was too urgent for: the ledger learns when its threads were started.
@@ -49,13 +50,15 @@ class ThreadControl {
     SchedAttributes ordinary;
     pid_t tgid;
     int ledger_index;
-    bool start_known = false;
+    uint64_t start_ticks = 0;  // 0: not yet known
     bool boosted = false;
     bool held_back = false;
   };
   absl::StatusOr<Changed*> Take(pid_t tgid, pid_t tid);
   SchedAttributes Wanted(const Changed& thread) const;
   absl::Status Apply(pid_t tid);
+  bool HasGone(pid_t tid, const Changed& thread) const;
+  void Forget(pid_t tid);
 
   const BoostMechanism mechanism_;
   const uint64_t default_slice_ns_;

@@ -156,7 +156,7 @@ absl::StatusOr<Vm*> Agent::TakeIn(const VmRecord& record) {
     return status;
   }
   spdlog::info("VM {}: pid {} {} {}", vm_id, record.process.pid, vm.facts.vmm, vm.facts.name);
-  boosts_->AddVm(*chosen_.source, record);
+  boosts_->AddVm(vm);
   Vm* taken = registry_.Insert(std::move(vm));
   channel_->AnnounceVm(Announcement(*taken));
   return taken;

@@ -86,7 +86,7 @@ bool Agent::Move(Vm& vm) {
   vm.table = *std::move(table);
   vm.counts = chosen_.source->Counts(vm.record);
   vm.reports_readable = chosen_.source->ReportsReadable(vm.record);
-  boosts_->AddVm(*chosen_.source, vm.record);
+  boosts_->AddVm(vm);
   channel_->AnnounceVm(Announcement(vm));
   return true;
 }

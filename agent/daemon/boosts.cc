@@ -85,10 +85,8 @@ BoostMechanism Boosts::mechanism() const {
   return thread_ == nullptr ? BoostMechanism::kNone : chosen_;
 }
 
-void Boosts::AddVm(Source& source, const VmRecord& record) {
-  if (thread_ == nullptr) return;
-  auto table = TableReader::Attach(source.TableFd(record));
-  if (table.ok()) thread_->AddVm(record.vm_id, record.vm_index, *std::move(table));
+void Boosts::AddVm(const Vm& vm) {
+  if (thread_ != nullptr) thread_->AddVm(vm.record.vm_id, vm.record.vm_index, vm.table);
 }
 
 void Boosts::RemoveVm(const VmRecord& record) {

@@ -32,7 +32,7 @@ class Boosts {
 
   // From now on boosts come from that source; null: from none.
   void Use(Source* source);
-  void AddVm(Source& source, const VmRecord& record);
+  void AddVm(const Vm& vm);
   void RemoveVm(const VmRecord& record);
   // nullopt: every VM, also those to come. FAILED_PRECONDITION: nothing can be boosted.
   absl::Status SetEnabled(std::optional<uint32_t> vm_index, bool enabled);

@@ -49,8 +49,8 @@ struct VcpuCounts {
 struct Vm {
   VmRecord record;
   VmmFacts facts;
-  UniqueFd pidfd;  // readable when the process has ended
-  std::unique_ptr<TableReader> table;
+  UniqueFd pidfd;                            // readable when the process has ended
+  std::shared_ptr<const TableReader> table;  // also the booster's
   VcpuCounts counts;
   bool reports_readable = false;
 };

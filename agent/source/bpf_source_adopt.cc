@@ -39,6 +39,8 @@ void BpfSource::Adopt() {
     UniqueFd table(bpf_obj_get(programs_->pins()->TablePath(record.vm_id).c_str()));
     const auto stat = procfs_->Stat(record.process.pid);
     if (table.valid() && stat && stat->start_ticks == record.process.start_ticks) {
+      // Until this agent has a booster, too: the earlier one's may have died listening.
+      programs_->vm(i).boost_from_ns = UINT64_MAX;
       tables_->Adopt(i, std::move(table));
       adopted_.push_back(record);
     } else {

@@ -34,7 +34,10 @@ class FakePlatform : public BoostPlatform {
     if (raise_status.ok()) raised.insert(tid);
     return raise_status;
   }
-  void Restore(int32_t tid) override { raised.erase(tid); }
+  void Restore(int32_t tid, bool surely_there) override {
+    raised.erase(tid);
+    restored_unseen = surely_there;
+  }
   void Charge(uint32_t, int32_t, uint64_t used_ns, uint64_t) override { charged_ns += used_ns; }
 
   std::map<uint32_t, uint64_t> state;
@@ -45,6 +48,7 @@ class FakePlatform : public BoostPlatform {
   bool gone = false;
   bool owner_changes_after_raise = false;
   std::set<int32_t> raised;
+  bool restored_unseen = false;
   uint64_t charged_ns = 0;
 };
 
@@ -129,6 +133,15 @@ TEST_F(BoosterTest, AVcpuThatGoesToSleepNeedsItNoMore) {
   booster_.Look(now_ + 50 * kUs);
   EXPECT_TRUE(platform_.raised.empty());
   EXPECT_EQ(Ended(BoostEnd::kHalted), 1u);
+  EXPECT_TRUE(platform_.restored_unseen);
+  EXPECT_EQ(platform_.charged_ns, 50 * kUs) << "since when it ran is not known";
+}
+
+TEST_F(BoosterTest, WhatNeverGotACpuCostsNothing) {
+  booster_.Request(Wish(), now_);
+  booster_.Look(now_ + kLimits.longest_ns);
+  EXPECT_EQ(Ended(BoostEnd::kTimedOut), 1u);
+  EXPECT_EQ(platform_.charged_ns, 0u);
 }
 
 TEST_F(BoosterTest, AThreadThatNoLongerRunsTheVcpuIsLetGo) {
@@ -137,6 +150,7 @@ TEST_F(BoosterTest, AThreadThatNoLongerRunsTheVcpuIsLetGo) {
   booster_.Look(now_ + 50 * kUs);
   EXPECT_TRUE(platform_.raised.empty());
   EXPECT_EQ(Ended(BoostEnd::kGone), 1u);
+  EXPECT_FALSE(platform_.restored_unseen) << "its tid may be anybody's";
 }
 
 TEST_F(BoosterTest, AThreadThatChangedHandsMeanwhileIsLetGoAtOnce) {

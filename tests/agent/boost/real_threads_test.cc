@@ -95,6 +95,16 @@ TEST_F(RealThreadsTest, AThreadThatHasEndedIsAnError) {
   EXPECT_FALSE(control.Boost(1 << 30, 1 << 30).ok());
 }
 
+// The process is another one, as it is when a tid was used again.
+TEST_F(RealThreadsTest, WhoGotATidAgainIsNotTouched) {
+  SKIP_UNLESS_REAL_TIME();
+  ThreadControl control(BoostMechanism::kFifo, &ledger_, &procfs_);
+  ASSERT_TRUE(control.Boost(getpid(), spinner_.pid()).ok());
+  control.EndBoost(spinner_.pid());
+  EXPECT_EQ(spinner_.scheduling().policy, uint32_t{SCHED_FIFO});
+  EXPECT_FALSE(control.IsBoosted(spinner_.pid()));
+}
+
 TEST_F(RealThreadsTest, HeldBackWhileBoostedComesBackHeldBack) {
   SKIP_UNLESS_REAL_TIME();
   ThreadControl control(BoostMechanism::kFifo, &ledger_, &procfs_);
