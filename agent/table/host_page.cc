@@ -2,8 +2,10 @@
 #include "agent/table/host_page.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstring>
+#include <thread>
 #include <type_traits>
 
 #include "absl/status/status.h"
@@ -73,8 +75,12 @@ std::unique_ptr<HostFigures> HostPageReader::Read() const {
   auto* page = static_cast<HostPage*>(const_cast<void*>(view_.data()));
   const std::atomic_ref sequence(page->sequence);
   auto figures = std::make_unique<HostFigures>();
-  constexpr int kTries = 1000;
+  // A writer that lost its CPU at work is back within some scheduling rounds: it is waited for
+  // asleep, so that the CPU it needs is not spun away.
+  constexpr int kTries = 200;
+  constexpr auto kRest = std::chrono::microseconds(100);
   for (int i = 0; i < kTries; ++i) {
+    if (i > 0) std::this_thread::sleep_for(kRest);
     const uint64_t before = sequence.load(std::memory_order_acquire);
     if (before % 2 != 0) continue;
     LoadWords(figures.get(), page->figures);

@@ -91,7 +91,8 @@ class HostPageReader {
  public:
   // INVALID_ARGUMENT: the descriptor is no host page of this version.
   static absl::StatusOr<std::unique_ptr<HostPageReader>> Attach(int fd);
-  // All of one moment; null when the writer was at work all the time (it has died there).
+  // All of one moment; null when the writer was at work all the time (it has died there),
+  // which takes 20 ms to find out.
   std::unique_ptr<HostFigures> Read() const;
 
  private:

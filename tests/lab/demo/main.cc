@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // lockhost-demo: what `make demo` runs. Starts lockhost's own daemons beside a VM of the
-// lab, lets six locks compete at rising overcommit, and says what came out.
+// lab, lets seven locks compete at rising overcommit, and says what came out.
 #include <poll.h>
 #include <sys/prctl.h>
 
