@@ -11,9 +11,11 @@
 #include <atomic>
 #include <cstdio>
 #include <ctime>
+#include <string_view>
 #include <thread>
 #include <vector>
 
+#include "agent/table/host_page.h"
 #include "client/page/report_page.h"
 #include "common/clock.h"
 #include "common/scheduling.h"
@@ -107,6 +109,17 @@ class HintEventsTest : public testing::Test {
     consumer_ =
         std::make_unique<HintConsumer>(std::move(event->hint_ring), std::move(event->interest));
     ASSERT_TRUE(consumer_->ok());
+    host_page_ = *HostPageReader::Attach(event->host_page.get());
+  }
+
+  // As of at most a second ago.
+  uint64_t Counter(std::string_view id) const {
+    const auto figures = host_page_->Read();
+    for (uint32_t i = 0; i < figures->counter_count; ++i) {
+      if (figures->counters[i].id == id) return figures->counters[i].value;
+    }
+    ADD_FAILURE() << "no counter " << id;
+    return 0;
   }
 
   // Both vCPUs on CPU 0, so that they preempt each other all the time.
@@ -152,6 +165,7 @@ class HintEventsTest : public testing::Test {
   std::unique_ptr<AgentRunner> runner_;
   std::unique_ptr<TinyVm> vm_;
   std::unique_ptr<AgentClient> client_;
+  std::unique_ptr<HostPageReader> host_page_;
   std::unique_ptr<HintConsumer> consumer_;
   ClientVm seen_;
 };
@@ -351,20 +365,19 @@ TEST_F(HintEventsTest, ABriefDisplacementIsNotTold) {
   SetReportRegion(4);
   page_.slots[0].report_word = kHeld;
   page_.slots[0].awaited = 1;
-  BriefThread brief;
-  AwaitPreemptions(0, 3);
-  consumer_->Take();
-  consumer_->Demand(seen_.message, 60 * kNsPerSecond);
   const uint64_t before = seen_.table->Read(0).preemptions;
-  AwaitPreemptions(0, 200);
-  const uint64_t preemptions = seen_.table->Read(0).preemptions - before;
+  consumer_->Demand(seen_.message, 600 * kNsPerSecond);
+  BriefThread brief;
+  ASSERT_TRUE(Eventually([&] { return Counter("hint_events_brief") >= 50; }));
+  const uint64_t briefs = Counter("hint_events_brief");
   const std::vector<HintEvent> events = consumer_->Take();
+  const uint64_t preemptions = seen_.table->Read(0).preemptions - before;
   const auto stops =
       static_cast<uint64_t>(std::count_if(events.begin(), events.end(), [](const HintEvent& event) {
         return lockhost_state_of(event.state_word) != LOCKHOST_RUN_STATE_RUNNING;
       }));
-  // Other work of this machine may take CPU 0 in earnest, and that is told.
-  EXPECT_LT(stops, preemptions / 2);
+  // Other work of this machine may take CPU 0 in earnest, and that is told: one or the other.
+  EXPECT_LE(stops + briefs, preemptions);
 }
 
 TEST_F(HintEventsTest, HostileGuestIsHeldToItsBudget) {

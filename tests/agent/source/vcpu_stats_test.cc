@@ -139,7 +139,9 @@ TEST_F(VcpuStatsTest, PreemptionsAreInTheHistogramWithTheirDurations) {
   vm_->Park(1);  // so that the other one's last preemption ends
   ASSERT_TRUE(Eventually([&] { return Books(0).slot.run_state() == LOCKHOST_RUN_STATE_RUNNING; }));
   const VcpuBooks books = Books(0);
-  EXPECT_EQ(Sum(books.stats.preempted), books.slot.preemptions);
+  // Whatever else runs here may have preempted it just now: that one has no duration yet.
+  EXPECT_LE(Sum(books.stats.preempted), books.slot.preemptions);
+  EXPECT_GE(Sum(books.stats.preempted) + 1, books.slot.preemptions);
   EXPECT_LE(books.stats.preempted_ns, books.slot.steal_ns + 5'000'000);
   EXPECT_GT(books.stats.preempted_ns, 0u);
   EXPECT_EQ(Sum(books.stats.holder_preempted), 0u) << "it has no report page";

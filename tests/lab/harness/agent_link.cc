@@ -15,7 +15,7 @@ using std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kPollInterval{5};
 constexpr std::chrono::seconds kDiscoveryTimeout{20};
-constexpr std::chrono::seconds kAnswerTimeout{5};
+constexpr std::chrono::seconds kAnswerTimeout{30};
 
 std::string NameOf(agent::SourceKind kind) {
   switch (kind) {
