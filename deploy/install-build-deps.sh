@@ -15,8 +15,10 @@ packages=(
   # libraries
   libabsl-dev libprotobuf-dev protobuf-compiler libgrpc++-dev protobuf-compiler-grpc
   prometheus-cpp-dev libspdlog-dev libsystemd-dev libssl-dev
-  # tests: GoogleTest, promtool (in prometheus), systemd-analyze, formatting and lint
-  libgtest-dev libgmock-dev nlohmann-json3-dev prometheus systemd clang-format clang-tidy
+  # tests: GoogleTest, promtool (in prometheus), systemd-analyze, the units' system call
+  # filters, formatting and lint
+  libgtest-dev libgmock-dev nlohmann-json3-dev prometheus systemd libseccomp-dev clang-format
+  clang-tidy
 )
 if [[ ${1:-} == --long ]]; then
   packages+=(qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio libclang-rt-dev
