@@ -145,8 +145,9 @@ absl::Status Daemon::SetTls(const TlsOptions& tls) {
   // Begins or ends at the next start.
   if (tls_ == nullptr || tls.address.empty()) return absl::OkStatus();
   absl::StatusOr<TlsDoor::Rules> rules = RulesFrom(tls);
-  if (rules.ok()) tls_->SetRules(*std::move(rules));
-  return rules.status();
+  if (!rules.ok()) return rules.status();
+  tls_->SetRules(*std::move(rules));
+  return absl::OkStatus();
 }
 
 absl::Status Daemon::ServeMetrics() {
