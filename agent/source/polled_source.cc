@@ -54,8 +54,7 @@ std::chrono::milliseconds PolledSource::poll_interval() {
   const uint64_t now = clock_.now_ns();
   const bool demand = std::any_of(vms_.begin(), vms_.end(),
                                   [&](const auto& vm) { return HasDemand(vm.second, now); });
-  if (!demand) return kDemandPeriod;
-  return kind_ == SourceKind::kPerf ? kPerfPeriod : kProcfsPeriod;
+  return demand ? look_period() : kDemandPeriod;
 }
 
 absl::StatusOr<std::vector<VmSighting>> PolledSource::Poll() {
@@ -80,7 +79,9 @@ bool PolledSource::IsFollowed(const ProcessId& process) const {
 }
 
 absl::Status PolledSource::AddVm(const VmRecord& record) {
-  auto table = MemfdTable::Create(record.generation);
+  const auto sampled_every_ns =
+      static_cast<uint32_t>(std::chrono::nanoseconds(look_period()).count());
+  auto table = MemfdTable::Create(record.generation, sampled_every_ns);
   if (!table.ok()) return table.status();
   Followed vm;
   vm.record = record;

@@ -87,6 +87,9 @@ class PolledSource : public Source {
                                                               Clock clock);
   std::unique_ptr<ThreadObserver> Observe(pid_t pid, pid_t tid);
 
+  std::chrono::milliseconds look_period() const {
+    return kind_ == SourceKind::kPerf ? kPerfPeriod : kProcfsPeriod;
+  }
   bool HasDemand(const Followed& vm, uint64_t now_ns) const;
   bool IsFollowed(const ProcessId& process) const;
   void FindThreads(Followed& vm);

@@ -20,11 +20,12 @@ void StoreState(lockhost_hint_slot& slot, lockhost_run_state state) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<MemfdTable>> MemfdTable::Create(uint64_t generation) {
+absl::StatusOr<std::unique_ptr<MemfdTable>> MemfdTable::Create(uint64_t generation,
+                                                               uint32_t sampled_every_ns) {
   auto memory = SealedMemory::Create("lockhost-table", kTableBytes);
   if (!memory.ok()) return memory.status();
   std::unique_ptr<MemfdTable> table(new MemfdTable(*std::move(memory)));
-  table->header() = MakeTableHeader(generation);
+  table->header() = MakeTableHeader(generation, sampled_every_ns);
   return table;
 }
 

@@ -18,7 +18,9 @@ namespace lockhost::agent {
 // is stored last, with release order.
 class MemfdTable {
  public:
-  static absl::StatusOr<std::unique_ptr<MemfdTable>> Create(uint64_t generation);
+  // `sampled_every_ns`: how often its writer looks under demand (hint_page.h).
+  static absl::StatusOr<std::unique_ptr<MemfdTable>> Create(uint64_t generation,
+                                                            uint32_t sampled_every_ns = 0);
   MemfdTable(const MemfdTable&) = delete;
   MemfdTable& operator=(const MemfdTable&) = delete;
 

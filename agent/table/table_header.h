@@ -13,7 +13,8 @@ inline constexpr uint32_t kTableBytes = LOCKHOST_HINT_PAGE_BYTES(LOCKHOST_MAX_SL
 
 // Header of a new table. It has no lease (valid_until_ns 0): a guest that maps the table
 // keeps the lease in a page of its own, because only it knows its clock.
-inline lockhost_hint_header MakeTableHeader(uint64_t generation) {
+// `sampled_every_ns`: 0 where the writer sees every switch.
+inline lockhost_hint_header MakeTableHeader(uint64_t generation, uint32_t sampled_every_ns = 0) {
   lockhost_hint_header header{};
   header.magic = LOCKHOST_HINT_PAGE_MAGIC;
   header.abi_version = LOCKHOST_PAGE_ABI_VERSION;
@@ -23,6 +24,7 @@ inline lockhost_hint_header MakeTableHeader(uint64_t generation) {
   header.mode = LOCKHOST_MODE_UNSPECIFIED;
   header.generation = generation;
   header.path = LOCKHOST_PAGE_PATH_DIRECT_MAP;
+  header.sampled_every_ns = sampled_every_ns;
   return header;
 }
 

@@ -72,6 +72,11 @@ lockhost_mode TableReader::mode() const {
                                              : LOCKHOST_MODE_UNSPECIFIED;
 }
 
+uint32_t TableReader::sampled_every_ns() const {
+  return std::atomic_ref(const_cast<uint32_t&>(header().sampled_every_ns))
+      .load(std::memory_order_relaxed);
+}
+
 uint64_t TableReader::ReadStateWord(uint32_t vcpu_id) const {
   if (vcpu_id >= slot_count_) return 0;
   return Load(slot(vcpu_id).state_word, std::memory_order_acquire);

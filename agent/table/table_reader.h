@@ -40,6 +40,8 @@ class TableReader {
   uint32_t slot_count() const { return slot_count_; }
   uint64_t generation() const;
   lockhost_mode mode() const;
+  // How often the table's writer looks under demand; 0: it sees every switch.
+  uint32_t sampled_every_ns() const;
 
   // State and revision of one vCPU in one atomic load (acquire); 0, "no hint", for a
   // vCPU that the table does not have.

@@ -65,6 +65,7 @@ HintPageWriter::HintPageWriter(MappedPage mapping, uint32_t slot_count,
   page_->slot_count = slot_count;
   Store<uint32_t>(page_->path, writer_path, std::memory_order_relaxed);
   SetHost(0, LOCKHOST_MODE_UNSPECIFIED);
+  SetSampledEvery(0);
   Store<uint64_t>(page_->magic, LOCKHOST_HINT_PAGE_MAGIC, std::memory_order_release);
 }
 
@@ -85,6 +86,10 @@ void HintPageWriter::SetMode(lockhost_mode mode) {
   if (page_->mode != static_cast<uint32_t>(mode)) {
     Store<uint32_t>(page_->mode, mode, std::memory_order_release);
   }
+}
+
+void HintPageWriter::SetSampledEvery(uint32_t period_ns) {
+  Store(page_->sampled_every_ns, period_ns, std::memory_order_relaxed);
 }
 
 void HintPageWriter::WriteSlot(uint32_t vcpu_id, const lockhost_hint_slot& from) {

@@ -34,6 +34,8 @@ class HintPageWriter {
   // clears all slots first: nothing old may be taken for new.
   void SetHost(uint64_t generation, lockhost_mode mode);
   void SetMode(lockhost_mode mode);
+  // How often the host looks at the vCPUs, where it does not see every switch; 0: it does.
+  void SetSampledEvery(uint32_t period_ns);
 
   // REQUIRES: vcpu_id < slot_count().
   void WriteSlot(uint32_t vcpu_id, const lockhost_hint_slot& slot);

@@ -59,6 +59,7 @@ void HintReceiver::ApplySnapshot(const v1::Snapshot& snapshot) {
   generation_ = snapshot.generation();
   std::fill(revisions_.begin(), revisions_.end(), 0);
   page_->SetHost(snapshot.generation(), static_cast<lockhost_mode>(snapshot.mode()));
+  page_->SetSampledEvery(snapshot.sampled_every_ns());
   if (!options_.slots_elsewhere) page_->ClearSlots();
   ApplyVcpus(snapshot.vcpus());
 }

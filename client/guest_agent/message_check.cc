@@ -34,6 +34,9 @@ absl::Status CheckSnapshot(const v1::Snapshot& snapshot) {
     return Bad("snapshot.slot_count", snapshot.slot_count());
   }
   if (!v1::Mode_IsValid(snapshot.mode())) return Bad("snapshot.mode", snapshot.mode());
+  if (snapshot.sampled_every_ns() > kMaxSampledEveryNs) {
+    return Bad("snapshot.sampled_every_ns", snapshot.sampled_every_ns());
+  }
   return CheckVcpus(snapshot.vcpus(), snapshot.slot_count());
 }
 

@@ -11,6 +11,7 @@ namespace lockhost::guest_agent {
 
 // A lease above this is a mistake of the host: it would keep a dead host's hints alive.
 inline constexpr uint64_t kMaxLeaseNs = 60'000'000'000;
+inline constexpr uint32_t kMaxSampledEveryNs = 1'000'000'000;
 
 // Whether a message of the host keeps to the protocol. `known_slots` is the slot count
 // of the last snapshot, 0 when none has come yet: until then only a snapshot may come.

@@ -80,8 +80,13 @@ struct lockhost_hint_header {
    * guest knows its clock; 0 in a vCPU table, and 0 means "no hint".
    */
   uint64_t valid_until_ns;
-  uint32_t path;        /* enum lockhost_page_path */
-  uint32_t reserved32;  /* zero */
+  uint32_t path; /* enum lockhost_page_path */
+  /*
+   * 0: every switch is seen. Else (ns) the writer only looks at the vCPUs, this often while
+   * there is demand: a state may have ended unseen, so RUNNING is no reason to wait longer,
+   * and that a vCPU does not run is believed for two looks.
+   */
+  uint32_t sampled_every_ns;
   uint64_t reserved[2]; /* zero */
 };
 

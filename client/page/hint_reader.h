@@ -81,10 +81,28 @@ static inline int lockhost_hint_refuted(const struct lockhost_pages* pages, uint
                          __ATOMIC_RELAXED) != witness;
 }
 
-/* Whether the slots change at the switch itself, not when a message arrives. */
+static inline int lockhost_hints_are_direct(const struct lockhost_pages* pages) {
+  return __atomic_load_n(&pages->hints->path, __ATOMIC_RELAXED) == LOCKHOST_PAGE_PATH_DIRECT_MAP;
+}
+static inline uint64_t lockhost_hints_sampled_every_ns(const struct lockhost_pages* pages) {
+  return __atomic_load_n(&pages->hints->sampled_every_ns, __ATOMIC_RELAXED);
+}
+
+/* Whether the slots change at the switch itself, not at a look or when a message arrives. */
 static inline int lockhost_hints_are_prompt(const struct lockhost_pages* pages) {
-  return pages->hints &&
-         __atomic_load_n(&pages->hints->path, __ATOMIC_RELAXED) == LOCKHOST_PAGE_PATH_DIRECT_MAP;
+  return pages->hints && lockhost_hints_are_direct(pages) &&
+         lockhost_hints_sampled_every_ns(pages) == 0;
+}
+
+/*
+ * Whether a state of a sampled vCPU has been unconfirmed for too long. A direct page's writer
+ * has another clock than `now_ns`: there the age is not known, and is left to the lease.
+ */
+static inline int lockhost_hint_outlived(const struct lockhost_pages* pages, uint64_t since_ns,
+                                         uint64_t now_ns) {
+  const uint64_t life_ns = 2 * lockhost_hints_sampled_every_ns(pages);
+  return life_ns != 0 && !lockhost_hints_are_direct(pages) && now_ns > since_ns &&
+         now_ns - since_ns > life_ns;
 }
 
 /*
@@ -103,9 +121,11 @@ static inline uint32_t lockhost_read_hint(const struct lockhost_pages* pages, ui
     return LOCKHOST_RUN_STATE_UNSPECIFIED;
   }
   const uint64_t witness = __atomic_load_n(&slot->witness, __ATOMIC_ACQUIRE);
+  const uint64_t since_ns = __atomic_load_n(&slot->since_ns, __ATOMIC_ACQUIRE);
   if (__atomic_load_n(&slot->state_word, __ATOMIC_RELAXED) != word) {
     return LOCKHOST_RUN_STATE_UNSPECIFIED; /* changed under our eyes: look again later */
   }
+  if (lockhost_hint_outlived(pages, since_ns, now_ns)) return LOCKHOST_RUN_STATE_UNSPECIFIED;
   if (lockhost_hint_refuted(pages, vcpu, witness)) return LOCKHOST_RUN_STATE_RUNNING;
   return state;
 }

@@ -55,6 +55,7 @@ void Subscription::FillSnapshot(const View& view, uint64_t now_ns, v1::Snapshot*
   snapshot->set_resyncs(resyncs_);
   snapshot->set_slot_count(view.table.slot_count());
   snapshot->set_mode(static_cast<v1::Mode>(mode_));
+  snapshot->set_sampled_every_ns(view.table.sampled_every_ns());
   snapshot->add_capabilities(v1::CAPABILITY_REPORT_WORD);
   snapshot->add_capabilities(v1::CAPABILITY_AWAITED_VCPUS);
   snapshot->set_protocol_version(kProtocolVersion);

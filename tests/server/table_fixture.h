@@ -16,8 +16,8 @@
 namespace lockhost::server {
 
 struct TestTable {
-  explicit TestTable(uint64_t generation = 1) {
-    auto made = agent::MemfdTable::Create(generation);
+  explicit TestTable(uint64_t generation = 1, uint32_t sampled_every_ns = 0) {
+    auto made = agent::MemfdTable::Create(generation, sampled_every_ns);
     EXPECT_TRUE(made.ok()) << made.status();
     table = *std::move(made);
     auto attached = agent::TableReader::Attach(table->fd());

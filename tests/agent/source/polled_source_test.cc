@@ -143,6 +143,7 @@ TEST_P(PolledSourceTest, SamplesOftenUnderDemandAlone) {
   ProcessId process;
   ASSERT_TRUE(IsTold(&process));
   const VmRecord record = Follow(process);
+  EXPECT_EQ(std::chrono::nanoseconds(reader_->sampled_every_ns()), SamplePeriod());
   EXPECT_GT(source_->poll_interval(), SamplePeriod());
   Demand(record, UINT64_MAX);
   EXPECT_EQ(source_->poll_interval(), SamplePeriod());

@@ -119,6 +119,22 @@ TEST_F(HintReceiverTest, WithoutDemandTheSlotsSayNothing) {
   EXPECT_GT(page_->valid_until_ns, fake_now_ns);  // the lease is another matter
 }
 
+TEST_F(HintReceiverTest, WhatAHostThatOnlyLooksSaysIsShortLived) {
+  HintReceiver receiver = MakeReceiver();
+  receiver.SetDemand(true);
+  v1::WatchHintsResponse message = Snapshot(5, {Vcpu(0, v1::RUN_STATE_PREEMPTED, 1)});
+  message.mutable_snapshot()->set_sampled_every_ns(100);
+  ASSERT_TRUE(receiver.Apply(message).ok());
+  fake_now_ns += 200;
+  EXPECT_EQ(Hint(0), LOCKHOST_RUN_STATE_PREEMPTED);
+  fake_now_ns += 1;
+  EXPECT_EQ(Hint(0), LOCKHOST_RUN_STATE_UNSPECIFIED);
+  // Another host, or its agent with another source.
+  ASSERT_TRUE(receiver.Apply(Snapshot(6, {Vcpu(0, v1::RUN_STATE_PREEMPTED, 1)})).ok());
+  fake_now_ns += 201;
+  EXPECT_EQ(Hint(0), LOCKHOST_RUN_STATE_PREEMPTED);
+}
+
 TEST_F(HintReceiverTest, ALostStreamVoidsThePageAndNeedsASnapshotNext) {
   HintReceiver receiver = MakeReceiver();
   ASSERT_TRUE(receiver.Apply(Snapshot(5, {})).ok());

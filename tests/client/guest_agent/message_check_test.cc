@@ -78,6 +78,9 @@ TEST(MessageCheckTest, EverySnapshotFieldIsChecked) {
   message.mutable_snapshot()->set_mode(static_cast<v1::Mode>(9));
   ExpectBad(message, 0, "mode");
   message = GoodSnapshot();
+  message.mutable_snapshot()->set_sampled_every_ns(kMaxSampledEveryNs + 1);
+  ExpectBad(message, 0, "sampled_every_ns");
+  message = GoodSnapshot();
   message.mutable_snapshot()->set_reason(static_cast<v1::SnapshotReason>(99));
   ExpectBad(message, 0, "reason");
 }

@@ -65,6 +65,38 @@ TEST_F(HintReaderTest, StateOutOfRangeIsNoHint) {
   EXPECT_EQ(Read(1), LOCKHOST_RUN_STATE_UNSPECIFIED);
 }
 
+// A host that only looks, every 1,000 ns: what it says counts for two looks.
+TEST_F(HintReaderTest, AStateThatIsSampledIsShortLived) {
+  header().path = LOCKHOST_PAGE_PATH_GRPC;
+  header().sampled_every_ns = 1000;
+  header().valid_until_ns = UINT64_MAX;
+  SetState(1, LOCKHOST_RUN_STATE_PREEMPTED);
+  page_.slots[1].since_ns = kNow;
+  EXPECT_EQ(Read(1, kNow - 1), LOCKHOST_RUN_STATE_PREEMPTED) << "written after `now` was taken";
+  EXPECT_EQ(Read(1, kNow + 2000), LOCKHOST_RUN_STATE_PREEMPTED);
+  EXPECT_EQ(Read(1, kNow + 2001), LOCKHOST_RUN_STATE_UNSPECIFIED);
+  header().sampled_every_ns = 0;
+  EXPECT_EQ(Read(1, kNow + 2001), LOCKHOST_RUN_STATE_PREEMPTED);
+}
+
+TEST_F(HintReaderTest, TheAgeOfADirectPagesStatesIsNotKnown) {
+  header().path = LOCKHOST_PAGE_PATH_DIRECT_MAP;
+  header().sampled_every_ns = 1000;
+  header().valid_until_ns = UINT64_MAX;
+  SetState(1, LOCKHOST_RUN_STATE_PREEMPTED);
+  page_.slots[1].since_ns = 1;  // by the host's clock
+  EXPECT_EQ(Read(1, kNow), LOCKHOST_RUN_STATE_PREEMPTED);
+}
+
+TEST_F(HintReaderTest, PromptIsADirectPageWhoseWriterSeesEverySwitch) {
+  header().path = LOCKHOST_PAGE_PATH_DIRECT_MAP;
+  EXPECT_TRUE(lockhost_hints_are_prompt(&pages_));
+  header().sampled_every_ns = 1;
+  EXPECT_FALSE(lockhost_hints_are_prompt(&pages_));
+  header() = {.path = LOCKHOST_PAGE_PATH_GRPC};
+  EXPECT_FALSE(lockhost_hints_are_prompt(&pages_));
+}
+
 TEST_F(HintReaderTest, PastTheLeaseIsNoHint) {
   SetState(1, LOCKHOST_RUN_STATE_PREEMPTED);
   EXPECT_EQ(Read(1, kNow), LOCKHOST_RUN_STATE_PREEMPTED);

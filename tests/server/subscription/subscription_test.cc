@@ -46,6 +46,15 @@ TEST_F(SubscriptionTest, FirstComesASnapshotOfAllThatIsKnown) {
   EXPECT_EQ(snapshot.vcpus(1).run_state(), v1::RUN_STATE_HALTED);
 }
 
+TEST_F(SubscriptionTest, SnapshotSaysHowOftenTheHostLooks) {
+  const TestTable sampled(1, 5000);
+  ASSERT_EQ(Subscription(kTiming).Next({*sampled.reader, 5, 1}, false, 10, &message_),
+            Message::kSnapshot);
+  EXPECT_EQ(message_.snapshot().sampled_every_ns(), 5000u);
+  ASSERT_EQ(Next(false, 10), Message::kSnapshot);
+  EXPECT_EQ(message_.snapshot().sampled_every_ns(), 0u);
+}
+
 TEST_F(SubscriptionTest, UnderDemandADeltaTellsWhatChanged) {
   Next(true, 10);
   EXPECT_EQ(Next(true, 20), Message::kNone);
