@@ -2,9 +2,10 @@
 //
 // The part of the lock that is compiled into applications: one CAS to take a free
 // lock, one atomic operation to release it, and where there is a report page two plain
-// stores into this vCPU's slot. What lies between two atomic operations is not overlapped
-// with them, hence as few loads that depend on one another as can be.
-// Private to spinlock.h and lockhost.cc.
+// stores into this vCPU's slot. Nothing that needs a load of the lock word itself, nor loads
+// that depend on one another, lies between two atomic operations: the processor does not
+// begin them before the first has ended, nor the second before they have.
+// Private to spinlock.h, mutex.h and lockhost.cc.
 #ifndef LOCKHOST_CLIENT_LOCK_INLINE_PATH_H_
 #define LOCKHOST_CLIENT_LOCK_INLINE_PATH_H_
 
@@ -30,20 +31,31 @@ bool MutexLockSlowUntil(uint32_t* word, lockhost_clock_t clock, uint64_t deadlin
 // Wakes one sleeper on the word.
 void KickSlow(uint32_t* word);
 
+// Reports first: see reports.h.
+inline bool TryLockAttached(uint32_t* word, ThreadState& thread) {
+  if (thread.report_word == nullptr) return TryTakeFree(word, thread.tag);
+  ReportTaken(thread.report_word, thread.self);
+  if (__builtin_expect(TryTakeFree(word, thread.tag), 1)) return true;
+  ReportReleased(thread.report_word, thread.self);
+  return false;
+}
+
+inline void UnlockAttached(uint32_t* word) {
+  const bool must_kick = Release(word);
+  ThreadState& thread = ThisThread();
+  if (thread.report_word != nullptr) ReportReleased(thread.report_word, thread.self);
+  if (must_kick) KickSlow(word);
+}
+
 inline bool TryLockInline(uint32_t* word) {
-  const uint32_t slots = ReportSlots();
-  const uint32_t vcpu = CurrentVcpu();
-  if (!TryTakeFree(word, HolderTag(vcpu))) return false;
-  if (slots != 0) ReportTaken(report_page.page, slots, vcpu, ThisThread());
-  return true;
+  ThreadState& thread = ThisThread();
+  if (__builtin_expect(IsAttached(), 0)) return TryLockAttached(word, thread);
+  return TryTakeFree(word, thread.tag);
 }
 
 inline void UnlockInline(uint32_t* word) {
-  const bool must_kick = Release(word);
-  if (const uint32_t slots = ReportSlots(); slots != 0) {
-    ReportReleased(report_page.page, slots, CurrentVcpu(), ThisThread());
-  }
-  if (must_kick) KickSlow(word);
+  if (__builtin_expect(IsAttached(), 0)) return UnlockAttached(word);
+  if (Release(word)) KickSlow(word);
 }
 
 }  // namespace lockhost::lock

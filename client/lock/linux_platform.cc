@@ -39,7 +39,7 @@ void Pause(void*, const lockhost_waiting*) { __builtin_ia32_pause(); }
 
 uint32_t Vcpu(void*) { return CurrentVcpu(); }
 
-lockhost_thread* Self(void*) { return &ThisThread(); }
+lockhost_thread* Self(void*) { return &ThisThread().self; }
 
 uint64_t NowNs(void*) {
   timespec now{};

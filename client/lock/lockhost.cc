@@ -60,10 +60,22 @@ void AttachOnce() {
   const lockhost_status_code_t result = MapFromEnvironment(&attached_env.pages);
   if (result == LOCKHOST_STATUS_HINTS) LearnApicIds();
   __atomic_store_n(&process_env, &attached_env, __ATOMIC_RELEASE);
-  report_page.page = attached_env.pages.reports;
-  __atomic_store_n(&report_page.slots, attached_env.pages.report_slots, __ATOMIC_RELEASE);
+  if (result == LOCKHOST_STATUS_HINTS) {
+    __atomic_store_n(&process_state.attached, kAttached, __ATOMIC_RELEASE);
+  }
   __atomic_store_n(&attach_result, result, __ATOMIC_RELEASE);
   errno = saved;
+}
+
+// Reports are counted from a number that depends on thread and process, so that no two on
+// one vCPU store the same word soon.
+void Number(lockhost_thread& thread) {
+  constexpr uint32_t kSlots = LOCKHOST_REPORT_HOLDER_MASK - 1;
+  constexpr uint32_t kGoldenRatio = 0x9e3779b1;
+  thread.slot = 1 + __atomic_fetch_add(&next_thread_slot, 1, __ATOMIC_RELAXED) % kSlots;
+  const auto process = static_cast<uint32_t>(getpid()) * kGoldenRatio;
+  thread.reports = uint64_t{thread.slot} << 48 ^ uint64_t { process }
+                                                     << LOCKHOST_REPORT_COUNT_SHIFT;
 }
 
 constexpr CpuIds Identity() {
@@ -75,17 +87,21 @@ constexpr CpuIds Identity() {
 }  // namespace
 
 const lockhost_env* process_env = &kEnvWithoutPages;
-ReportPage report_page = {.page = nullptr, .slots = 0};
-constinit thread_local lockhost_thread this_thread = {.slot = 0, .held = 0};
+constinit ProcessState process_state = {.attached = 0};
+constinit thread_local ThreadState this_thread = {
+    .place = kNowhere, .tag = kUnknownHolder, .report_word = nullptr, .unread = 0, .self = {}};
 
 // Constant-initialised: a lock may be taken before any constructor runs.
 constinit CpuIds cpu_ids = Identity();
 
 void Attach() { pthread_once(&attach_once, AttachOnce); }
 
-void NumberThread(lockhost_thread& thread) {
-  constexpr uint32_t kSlots = LOCKHOST_REPORT_HOLDER_MASK - 1;
-  thread.slot = 1 + __atomic_fetch_add(&next_thread_slot, 1, __ATOMIC_RELAXED) % kSlots;
+void FindPlace(ThreadState& thread) {
+  if (thread.self.slot == 0) Number(thread.self);
+  thread.place = Place();
+  const uint32_t vcpu = CurrentVcpu();
+  thread.tag = HolderTag(vcpu);
+  thread.report_word = ReportPlace(ProcessEnv().pages, vcpu, &thread.unread);
 }
 
 void LockSlow(uint32_t* word) {

@@ -25,8 +25,8 @@ struct lockhost_waiting {
 
 /* The calling thread, as the lock knows it. Owned by the platform, one a thread. */
 struct lockhost_thread {
-  uint32_t slot; /* below 65,535; names the thread in report words */
-  uint32_t held; /* locks it holds now */
+  uint32_t slot;    /* below 65,535; names the thread in report words */
+  uint64_t reports; /* bits 0-15: locks it holds now; 16-63: number of its last report */
 };
 
 struct lockhost_platform {

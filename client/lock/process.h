@@ -17,38 +17,48 @@ namespace lockhost::lock {
 // CPUs above this have no vCPU id here, hence no hints.
 inline constexpr uint32_t kMaxCpus = LOCKHOST_MAX_SLOTS;
 
+// What the fast path asks of the process.
+struct ProcessState {
+  uint32_t attached;  // 0; kAttached once there are pages; stored with release order
+};
+extern constinit ProcessState process_state;
+inline constexpr uint32_t kAttached = 1u << 31;
+
+// What the fast path knows of its thread. To find the vCPU and its report word takes four
+// loads, each of which needs the one before, and nothing overlaps them with the atomic
+// operation that waits for them. So they are kept, and a branch, which the processor
+// predicts, checks that the thread is still where it was.
+struct ThreadState {
+  uint32_t place;         // Place() for which the rest is right
+  uint32_t tag;           // HolderTag() of the vCPU
+  uint64_t* report_word;  // of the vCPU, or `unread`; null: no report page
+  uint64_t unread;        // takes the reports of a vCPU without a slot
+  lockhost_thread self;
+};
+// Constant-initialised, so that its use needs no initialisation check; in the static TLS
+// block, so that libraries reach it without a call, too.
+extern constinit thread_local ThreadState this_thread [[gnu::tls_model("initial-exec")]];
+
+// Where no thread is.
+inline constexpr uint32_t kNowhere = kAttached - 1;
+
+// Fills in all of `thread` for where it is now; numbers it at the first call. Numbers are handed
+// out round robin and never taken back: two threads may share one, which a report may.
+void FindPlace(ThreadState& thread);
+
 // The environment of this process: published once, with release order, and never
 // freed. Before that, an environment without pages.
 extern const lockhost_env* process_env;
-// Its report page. Apart, because the fast path has no time to go through a pointer.
-struct ReportPage {
-  lockhost_report_header* page;  // stored before `slots`
-  uint32_t slots;                // 0: none; stored with release order
-};
-extern ReportPage report_page;
 // KVM id of each guest CPU; identity until the pages are attached.
 struct CpuIds {
   uint16_t of_cpu[kMaxCpus];
 };
 extern CpuIds cpu_ids;
-// Constant-initialised, so that its use needs no initialisation check.
-extern constinit thread_local lockhost_thread this_thread;
 
 // Maps the pages; only the first call does anything.
 void Attach();
 
-// Gives the calling thread its slot. Slots are handed out round robin and never
-// taken back: two threads may share one, which a report may.
-void NumberThread(lockhost_thread& thread);
-
 inline const lockhost_env& ProcessEnv() { return *__atomic_load_n(&process_env, __ATOMIC_ACQUIRE); }
-
-inline uint32_t ReportSlots() { return __atomic_load_n(&report_page.slots, __ATOMIC_ACQUIRE); }
-
-inline lockhost_thread& ThisThread() {
-  if (__builtin_expect(this_thread.slot == 0, 0)) NumberThread(this_thread);
-  return this_thread;
-}
 
 // The guest CPU that this thread last ran on, from the rseq area that glibc
 // registers (2.35 and later): one load, no system call.
@@ -61,7 +71,19 @@ inline uint32_t CurrentCpu() {
   return static_cast<uint32_t>(sched_getcpu());
 }
 
-// Its KVM id, or LOCKHOST_UNKNOWN_VCPU. May be out of date on return.
+inline uint32_t Attached() { return __atomic_load_n(&process_state.attached, __ATOMIC_ACQUIRE); }
+inline bool IsAttached() { return Attached() != 0; }
+
+inline uint32_t Place() { return CurrentCpu() ^ Attached(); }
+
+// The calling thread where it is now, which may be out of date on return.
+inline ThreadState& ThisThread() {
+  ThreadState& thread = this_thread;
+  if (__builtin_expect(thread.place != Place(), 0)) FindPlace(thread);
+  return thread;
+}
+
+// The KVM id of that CPU, or LOCKHOST_UNKNOWN_VCPU. May be out of date on return.
 inline uint32_t CurrentVcpu() {
   const uint32_t cpu = CurrentCpu();
   return cpu < kMaxCpus ? __atomic_load_n(&cpu_ids.of_cpu[cpu], __ATOMIC_RELAXED)

@@ -6,10 +6,11 @@
 // A word may end up in the slot of a vCPU that the thread has just left: legal, the
 // next lock operation on that vCPU puts it right. Bit meanings: report_page.h.
 //
-// A waiter says that it holds before it tries to: the atomic operation on a contended word
-// takes long, and an interrupt that comes meanwhile finds the CPU right behind it, so that
-// said afterwards one holder in seven was preempted unreported. A release is said after the
-// fact: waiters have just read the report's cache line, and to wait for it first made a
+// Who is about to take a lock says that it holds it before it tries to: the atomic operation
+// on a contended word takes long, and an interrupt that comes meanwhile finds the CPU right
+// behind it, so that said afterwards one holder in seven was preempted unreported. On a word
+// nobody else wants the store is hidden behind the operation before. A release is said after
+// the fact: waiters have just read the report's cache line, and to wait for it first made a
 // hand-over 5% slower. A vCPU preempted in that gap is reported as a holder for nothing.
 #ifndef LOCKHOST_CLIENT_LOCK_REPORTS_H_
 #define LOCKHOST_CLIENT_LOCK_REPORTS_H_
@@ -21,45 +22,45 @@
 
 namespace lockhost::lock {
 
-// The thread as the holder in a report word; 0 if it holds nothing.
-inline uint64_t HolderInReport(uint32_t slot, uint32_t held) {
-  return held != 0 ? (slot + 1) & LOCKHOST_REPORT_HOLDER_MASK : 0;
-}
+inline constexpr uint64_t kHeldMask = LOCKHOST_REPORT_HOLDER_MASK;  // of lockhost_thread.reports
+inline constexpr uint64_t kOneReport = uint64_t{1} << LOCKHOST_REPORT_COUNT_SHIFT;
 
-// Stores who holds a lock on `vcpu` into its report word.
-inline void ReportHolder(lockhost_report_header* page, uint32_t slots, uint32_t vcpu,
-                         uint64_t holder) {
-  if (vcpu >= slots) return;
-  uint64_t& word = lockhost_report_slot_at(page, vcpu)->report_word;
-  const uint64_t next_count =
-      (__atomic_load_n(&word, __ATOMIC_RELAXED) | LOCKHOST_REPORT_HOLDER_MASK) + 1;
-  __atomic_store_n(&word, next_count + holder, __ATOMIC_RELAXED);
+// Stores what the thread holds. The count in the word is the thread's own, which begins
+// unlike any other's: to count in the word itself is one load more between two atomic
+// operations.
+inline void Report(uint64_t* word, const lockhost_thread& self) {
+  const uint64_t holder = (self.reports & kHeldMask) != 0 ? uint64_t{self.slot} + 1 : 0;
+  __atomic_store_n(word, (self.reports & ~kHeldMask) | holder, __ATOMIC_RELAXED);
 }
 
 // The thread holds one lock more. REQUIRES, as below: there is a page, as where nobody
 // reads nothing is counted.
-inline void ReportTaken(lockhost_report_header* page, uint32_t slots, uint32_t vcpu,
-                        lockhost_thread& self) {
-  ++self.held;
-  ReportHolder(page, slots, vcpu, HolderInReport(self.slot, 1));
+inline void ReportTaken(uint64_t* word, lockhost_thread& self) {
+  self.reports += kOneReport + 1;
+  Report(word, self);
 }
 
 // The thread holds one lock less: possibly one that it took before the page came.
-inline void ReportReleased(lockhost_report_header* page, uint32_t slots, uint32_t vcpu,
-                           lockhost_thread& self) {
-  const uint32_t held = self.held != 0 ? self.held - 1 : 0;
-  self.held = held;
-  ReportHolder(page, slots, vcpu, HolderInReport(self.slot, held));
+inline void ReportReleased(uint64_t* word, lockhost_thread& self) {
+  self.reports += kOneReport - ((self.reports & kHeldMask) != 0 ? 1 : 0);
+  Report(word, self);
+}
+
+// The report word of `vcpu`; `unread` if it has none, but others have; null without a page.
+inline uint64_t* ReportPlace(const lockhost_pages& pages, uint32_t vcpu, uint64_t* unread) {
+  if (pages.report_slots == 0) return nullptr;
+  return vcpu < pages.report_slots ? &lockhost_report_slot_at(pages.reports, vcpu)->report_word
+                                   : unread;
 }
 
 inline void ReportTaken(const lockhost_env& env, uint32_t vcpu, lockhost_thread& self) {
-  if (env.pages.report_slots == 0) return;
-  ReportTaken(env.pages.reports, env.pages.report_slots, vcpu, self);
+  uint64_t unread = 0;
+  if (uint64_t* word = ReportPlace(env.pages, vcpu, &unread)) ReportTaken(word, self);
 }
 
 inline void ReportReleased(const lockhost_env& env, uint32_t vcpu, lockhost_thread& self) {
-  if (env.pages.report_slots == 0) return;
-  ReportReleased(env.pages.reports, env.pages.report_slots, vcpu, self);
+  uint64_t unread = 0;
+  if (uint64_t* word = ReportPlace(env.pages, vcpu, &unread)) ReportReleased(word, self);
 }
 
 // The report word of `vcpu`, 0 where there is none. It changes with every lock

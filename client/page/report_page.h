@@ -33,7 +33,7 @@ struct lockhost_report_header {
 struct lockhost_report_slot {
   /*
    * The report word. Bits 0-15: thread slot + 1 of the thread that holds a lock
-   * on this vCPU, 0 when none does. Bits 16-63: a count that changes with every
+   * on this vCPU, 0 when none does. Bits 16-63: a number that changes with every
    * store. Plain relaxed store by the vCPU itself. May be wrong for a while when a
    * holder migrates between vCPUs: legal, readers treat it as a hint.
    */

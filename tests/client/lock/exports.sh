@@ -9,15 +9,13 @@ fi
 exported=$(nm -DC --defined-only --with-symbol-versions "$1" | cut -d' ' -f3- | sort)
 expected=$(sort <<'END'
 LOCKHOST_0
+lockhost::lock::FindPlace(lockhost::lock::ThreadState&)@@LOCKHOST_0
 lockhost::lock::KickSlow(unsigned int*)@@LOCKHOST_0
 lockhost::lock::LockSlow(unsigned int*)@@LOCKHOST_0
 lockhost::lock::LockSlowUntil(unsigned int*, unsigned long)@@LOCKHOST_0
 lockhost::lock::MutexLockSlow(unsigned int*)@@LOCKHOST_0
 lockhost::lock::MutexLockSlowUntil(unsigned int*, lockhost_clock, unsigned long)@@LOCKHOST_0
-lockhost::lock::NumberThread(lockhost_thread&)@@LOCKHOST_0
-lockhost::lock::cpu_ids@@LOCKHOST_0
-lockhost::lock::process_env@@LOCKHOST_0
-lockhost::lock::report_page@@LOCKHOST_0
+lockhost::lock::process_state@@LOCKHOST_0
 lockhost::lock::this_thread@@LOCKHOST_0
 lockhost_attach@@LOCKHOST_0
 lockhost_cond_broadcast@@LOCKHOST_0

@@ -87,7 +87,7 @@ class SpinCoreTest : public testing::Test {
   uint64_t ReportWord() const { return reports_.slots[kMe].report_word; }
 
   lockhost_env env_ = {};
-  lockhost_thread thread_ = {.slot = 6, .held = 0};
+  lockhost_thread thread_ = {.slot = 6, .reports = 0};
   uint32_t word_ = 0;
   uint64_t now_ns_ = 1;
   uint64_t pause_ns_ = 1'000;
@@ -202,7 +202,7 @@ TEST_F(SpinCoreTest, WhoHasSleptTakesTheLockForOtherSleepersToo) {
 TEST_F(SpinCoreTest, AnUnlockDoesNotTouchTheWordOnceItIsFree) {
   for (int found : {0, 1}) {
     word_ = HolderTag(kMe) | kOrphans;
-    thread_.held = 1;
+    thread_.reports = 1;
     asleep_elsewhere_ = found;
     on_kick_ = [this] { word_ = 0xdeadbeef; };
     lockhost_core_unlock(&env_, &word_);
@@ -222,7 +222,7 @@ TEST_F(SpinCoreTest, AnHeirBitWithoutAnHeirDoesNotKeepASleeperAsleep) {
 
 TEST_F(SpinCoreTest, WithAnHeirAwakeAnUnlockWakesNobody) {
   word_ = HolderTag(kMe) | kHeir;
-  thread_.held = 1;
+  thread_.reports = 1;
   lockhost_core_unlock(&env_, &word_);
   EXPECT_EQ(kicks_, 0);
   EXPECT_EQ(word_, kHeir);
