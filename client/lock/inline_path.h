@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The part of the lock that is compiled into applications: one CAS to take a free
-// lock, one atomic operation to release it, and where there is a report page two plain
-// stores into this vCPU's slot. Nothing that needs a load of the lock word itself, nor loads
-// that depend on one another, lies between two atomic operations: the processor does not
-// begin them before the first has ended, nor the second before they have.
-// Private to spinlock.h, mutex.h and lockhost.cc.
+// lock, one atomic operation to release it (native: a plain store), and where there is a
+// report page two plain stores into this vCPU's slot. Nothing that needs a load of the lock word
+// itself, nor loads that depend on one another, lies between two atomic operations: the processor
+// does not begin them before the first has ended, nor the second before they have. Private to
+// spinlock.h, mutex.h and lockhost.cc.
 #ifndef LOCKHOST_CLIENT_LOCK_INLINE_PATH_H_
 #define LOCKHOST_CLIENT_LOCK_INLINE_PATH_H_
 
 #include <cstdint>
 
+#include "client/lock/lock_mode.h"
 #include "client/lock/lock_word.h"
 #include "client/lock/lockhost.h"
 #include "client/lock/process.h"
@@ -33,6 +34,11 @@ void KickSlow(uint32_t* word);
 
 // Reports first: see reports.h.
 inline bool TryLockAttached(uint32_t* word, ThreadState& thread) {
+  if (TakesNatively(process_state.operations)) {
+    uint32_t seen = 0;
+    if (TryTakeNatively(word, thread.self, &seen)) return true;
+    if (IsHeld(seen)) return false;
+  }
   if (thread.report_word == nullptr) return TryTakeFree(word, thread.tag);
   ReportTaken(thread.report_word, thread.self);
   if (__builtin_expect(TryTakeFree(word, thread.tag), 1)) return true;
@@ -41,6 +47,7 @@ inline bool TryLockAttached(uint32_t* word, ThreadState& thread) {
 }
 
 inline void UnlockAttached(uint32_t* word) {
+  if (ReleaseNatively(word, this_thread.self)) return;
   const bool must_kick = Release(word);
   ThreadState& thread = ThisThread();
   if (thread.report_word != nullptr) ReportReleased(thread.report_word, thread.self);

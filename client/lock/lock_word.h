@@ -2,10 +2,12 @@
 //
 // The lock word: 32 bits, zero when free and nobody sleeps.
 //
-//   bits 0-15   holder: KVM id of the vCPU on which the lock was taken, plus 1;
-//               0 = free; 0xffff = taken on a vCPU that is not known. Says where the
+//   bits 0-14   holder: KVM id of the vCPU on which the lock was taken, plus 1;
+//               0 = free; 0x7fff = taken on a vCPU that is not known. Says where the
 //               holder *was*: it may have migrated, so this is a hint for waiters and
 //               never decides who owns the lock.
+//   bit 15      native: taken by native operations, on a vCPU that is not told. All the
+//               other bits above are clear, and no waiter sets any.
 //   bits 16-29  rotation time: when a sleeper was last relieved (or the first one lay
 //               down), in units of 2^18 ns of the platform's clock, modulo 2^14. Only
 //               says when a spinner gives its place up.
@@ -31,6 +33,14 @@
 // An unlock need know nothing of the word: one atomic operation clears the holder and says
 // by its sign whether to kick. To read the word first, or to guess it, costs a third more.
 // The word is not touched after it is free: whoever takes the lock next may free its memory.
+//
+// Native operations: only a word that is zero is taken so, and a plain store of zero frees it.
+// It would wipe out a bit that somebody set meanwhile; so nobody does, and nobody sleeps on
+// such a word but for a time of his own ("nap"). Its holder knows by the word's address in its
+// own memory (lockhost_thread.native_word) that it took it so: to read the word again costs
+// more than all the rest of an unlock. Where sleepers are known of the word is not zero, so that
+// their lock is taken by paravirtual operations until the last of them has had it.
+//
 // An heir bit without an heir (the copy of the word in a forked child) misleads nobody: going
 // to sleep ends it.
 #ifndef LOCKHOST_CLIENT_LOCK_LOCK_WORD_H_
@@ -43,7 +53,9 @@
 namespace lockhost::lock {
 
 inline constexpr uint32_t kHolderMask = 0xffff;
-inline constexpr uint32_t kUnknownHolder = 0xffff;
+inline constexpr uint32_t kUnknownHolder = 0x7fff;
+inline constexpr uint32_t kNativeBit = 0x8000;
+inline constexpr uint32_t kNativeHolder = kNativeBit | kUnknownHolder;
 inline constexpr uint32_t kRotationShift = 16;
 inline constexpr uint32_t kRotationMask = 0x3fffu << kRotationShift;
 inline constexpr uint32_t kHeir = 1u << 30;
@@ -64,9 +76,11 @@ constexpr uint32_t HolderTag(uint32_t vcpu) {
 
 constexpr bool IsHeld(uint32_t word) { return (word & kHolderMask) != 0; }
 
+constexpr bool IsHeldNatively(uint32_t word) { return (word & kNativeBit) != 0; }
+
 // REQUIRES: IsHeld(word).
 constexpr uint32_t HolderVcpu(uint32_t word) {
-  const uint32_t tag = word & kHolderMask;
+  const uint32_t tag = word & kHolderMask & ~kNativeBit;
   return tag == kUnknownHolder ? LOCKHOST_UNKNOWN_VCPU : tag - 1;
 }
 
@@ -119,6 +133,27 @@ inline bool Release(uint32_t* word) {
   static_assert(kOrphans == 1u << 31, "the sign");
   auto* as_signed = reinterpret_cast<int32_t*>(word);
   return __atomic_and_fetch(as_signed, static_cast<int32_t>(~kHolderMask), __ATOMIC_RELEASE) < 0;
+}
+
+// Takes the word by native operations if it is zero; acquire order. False: *seen is what it is
+// instead, or zero where the thread holds another lock natively, since it remembers but one.
+inline bool TryTakeNatively(uint32_t* word, lockhost_thread& self, uint32_t* seen) {
+  *seen = 0;
+  if (self.native_word != nullptr) return false;
+  if (!__atomic_compare_exchange_n(word, seen, kNativeHolder, /*weak=*/false, __ATOMIC_ACQUIRE,
+                                   __ATOMIC_RELAXED)) {
+    return false;
+  }
+  self.native_word = word;
+  return true;
+}
+
+// Releases the word, release order, if the thread took it natively.
+inline bool ReleaseNatively(uint32_t* word, lockhost_thread& self) {
+  if (self.native_word != word) return false;
+  self.native_word = nullptr;
+  __atomic_store_n(word, 0, __ATOMIC_RELEASE);
+  return true;
 }
 
 }  // namespace lockhost::lock

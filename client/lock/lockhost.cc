@@ -9,27 +9,32 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 
 #include "client/lock/attach.h"
 #include "client/lock/inline_path.h"
 #include "client/lock/linux_platform.h"
+#include "client/lock/settings.h"
 #include "client/lock/spin_core.h"
 
 namespace lockhost::lock {
 namespace {
 
 constexpr lockhost_env kEnvWithoutPages = {
-    .platform = &kLinuxPlatform, .context = nullptr, .pages = {}};
+    .platform = &kLinuxPlatform, .context = nullptr, .pages = {}, .operations = nullptr};
 
 lockhost_env attached_env;  // written once, under attach_once
 pthread_once_t attach_once = PTHREAD_ONCE_INIT;
-uint32_t attach_result = LOCKHOST_STATUS_NOT_ATTACHED;
 uint32_t next_thread_slot = 0;
 
-const char* Setting(const char* name, const char* otherwise) {
+// Null if it is not set, or empty.
+const char* Setting(const char* name) {
   const char* value = getenv(name);  // NOLINT(concurrency-mt-unsafe): once, see below
-  return value != nullptr && value[0] != '\0' ? value : otherwise;
+  return value != nullptr && value[0] != '\0' ? value : nullptr;
+}
+
+const char* SettingOr(const char* name, const char* otherwise) {
+  const char* value = Setting(name);
+  return value != nullptr ? value : otherwise;
 }
 
 void LearnApicIds() {
@@ -48,19 +53,29 @@ void LearnApicIds() {
   close(fd);
 }
 
-lockhost_status_code_t MapFromEnvironment(lockhost_pages* pages) {
-  if (strcmp(Setting("LOCKHOST_HINTS", "on"), "off") == 0) return LOCKHOST_STATUS_DISABLED;
-  return MapPages(Setting("LOCKHOST_HINT_PAGE", "/run/lockhost-guest/hints"),
-                  Setting("LOCKHOST_REPORT_PAGE", "/run/lockhost-guest/reports"), pages);
+// A setting that is not understood is not half obeyed: an ordinary lock, and the status says so.
+lockhost_status_code_t AttachAsSet(lockhost_pages* pages, ModeSetting* mode) {
+  bool use_hints = true;
+  if (!ParseHints(Setting("LOCKHOST_HINTS"), &use_hints) ||
+      !ParseMode(Setting("LOCKHOST_MODE"), mode)) {
+    return LOCKHOST_STATUS_BAD_SETTING;
+  }
+  if (!use_hints) return LOCKHOST_STATUS_DISABLED;
+  return MapPages(SettingOr("LOCKHOST_HINT_PAGE", "/run/lockhost-guest/hints"),
+                  SettingOr("LOCKHOST_REPORT_PAGE", "/run/lockhost-guest/reports"), pages);
 }
 
 void AttachOnce() {
   const int saved = errno;  // the first slow path of a process comes here
   attached_env = kEnvWithoutPages;
-  const lockhost_status_code_t result = MapFromEnvironment(&attached_env.pages);
+  attached_env.operations = &process_state.operations;
+  ModeSetting mode = ModeSetting::kAuto;
+  const lockhost_status_code_t result = AttachAsSet(&attached_env.pages, &mode);
   if (result == LOCKHOST_STATUS_HINTS) LearnApicIds();
+  process_state.operations.setting = static_cast<uint32_t>(mode);
+  const bool native = FollowMode(attached_env, kLinuxPlatform.now_ns(nullptr));
   __atomic_store_n(&process_env, &attached_env, __ATOMIC_RELEASE);
-  if (result == LOCKHOST_STATUS_HINTS) {
+  if (result == LOCKHOST_STATUS_HINTS || native) {
     __atomic_store_n(&process_state.attached, kAttached, __ATOMIC_RELEASE);
   }
   __atomic_store_n(&attach_result, result, __ATOMIC_RELEASE);
@@ -87,7 +102,8 @@ constexpr CpuIds Identity() {
 }  // namespace
 
 const lockhost_env* process_env = &kEnvWithoutPages;
-constinit ProcessState process_state = {.attached = 0};
+uint32_t attach_result = LOCKHOST_STATUS_NOT_ATTACHED;
+constinit ProcessState process_state = {.attached = 0, .operations = {}};
 constinit thread_local ThreadState this_thread = {
     .place = kNowhere, .tag = kUnknownHolder, .report_word = nullptr, .unread = 0, .self = {}};
 
@@ -140,35 +156,6 @@ int lockhost_spin_is_locked(const lockhost_spinlock_t* lock) {
 int lockhost_spin_is_contended(const lockhost_spinlock_t* lock) {
   const uint32_t word = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
   return lockhost::lock::HasSleepers(word) ? 1 : 0;
-}
-
-lockhost_status_code_t lockhost_status(void) {
-  using lockhost::lock::ProcessEnv;
-  const auto result = static_cast<lockhost_status_code_t>(
-      __atomic_load_n(&lockhost::lock::attach_result, __ATOMIC_ACQUIRE));
-  if (result != LOCKHOST_STATUS_HINTS) return result;
-  const lockhost_env& env = ProcessEnv();
-  return lockhost_lease_valid(&env.pages, env.platform->now_ns(env.context))
-             ? LOCKHOST_STATUS_HINTS
-             : LOCKHOST_STATUS_STALE;
-}
-
-const char* lockhost_status_text(lockhost_status_code_t status) {
-  switch (status) {
-    case LOCKHOST_STATUS_NOT_ATTACHED:
-      return "not attached: no lock was contended yet";
-    case LOCKHOST_STATUS_HINTS:
-      return "hints are used";
-    case LOCKHOST_STATUS_DISABLED:
-      return "no hints: LOCKHOST_HINTS=off";
-    case LOCKHOST_STATUS_NO_PAGE:
-      return "no hints: the hint page cannot be opened; does lockhost-guestd run?";
-    case LOCKHOST_STATUS_BAD_PAGE:
-      return "no hints: the hint page is of another ABI version or damaged";
-    case LOCKHOST_STATUS_STALE:
-      return "no hints: the page's lease has run out; is the host reachable?";
-  }
-  return "unknown status";
 }
 
 lockhost_status_code_t lockhost_attach(void) {

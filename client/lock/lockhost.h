@@ -18,6 +18,7 @@
 #ifndef LOCKHOST_CLIENT_LOCK_LOCKHOST_H_
 #define LOCKHOST_CLIENT_LOCK_LOCKHOST_H_
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -158,12 +159,17 @@ typedef enum lockhost_status_code {
   LOCKHOST_STATUS_NO_PAGE = 3,      /* the page cannot be opened: does lockhost-guestd run? */
   LOCKHOST_STATUS_BAD_PAGE = 4,     /* wrong magic, ABI version or size */
   LOCKHOST_STATUS_STALE = 5,        /* attached, but the lease has run out */
+  LOCKHOST_STATUS_BAD_SETTING = 6,  /* LOCKHOST_HINTS or LOCKHOST_MODE has no such value */
 } lockhost_status_code_t;
 
 lockhost_status_code_t lockhost_status(void);
 
 /* The same in words; a constant string. */
 const char* lockhost_status_text(lockhost_status_code_t status);
+
+/* The status of this process and by what operations it takes locks, with the reason, in one
+   line of words. Writes and returns as snprintf() does. */
+size_t lockhost_describe(char* text, size_t bytes);
 
 /*
  * Maps the guest agent's pages now instead of at the first contended lock. Only the

@@ -25,8 +25,16 @@ struct lockhost_waiting {
 
 /* The calling thread, as the lock knows it. Owned by the platform, one a thread. */
 struct lockhost_thread {
-  uint32_t slot;    /* below 65,535; names the thread in report words */
-  uint64_t reports; /* bits 0-15: locks it holds now; 16-63: number of its last report */
+  uint32_t slot;         /* below 65,535; names the thread in report words */
+  uint64_t reports;      /* bits 0-15: locks it holds now; 16-63: number of its last report */
+  uint32_t* native_word; /* the lock that it holds by native operations; null: none */
+};
+
+/* By what operations free locks are taken, and what that follows from: lock_mode.h. */
+struct lockhost_operations {
+  uint32_t native;       /* 1: native; may change at any moment */
+  uint32_t setting;      /* lockhost::lock::ModeSetting; constant */
+  uint64_t napped_at_ns; /* when a waiter last slept under a native holder; 0: never */
 };
 
 struct lockhost_platform {
@@ -55,6 +63,7 @@ struct lockhost_env {
   const struct lockhost_platform* platform;
   void* context;
   struct lockhost_pages pages;
+  struct lockhost_operations* operations; /* null: paravirtual for ever */
 };
 
 #endif /* LOCKHOST_CLIENT_LOCK_PLATFORM_H_ */

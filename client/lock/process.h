@@ -19,7 +19,8 @@ inline constexpr uint32_t kMaxCpus = LOCKHOST_MAX_SLOTS;
 
 // What the fast path asks of the process.
 struct ProcessState {
-  uint32_t attached;  // 0; kAttached once there are pages; stored with release order
+  uint32_t attached;  // 0; kAttached once there are pages, or native operations; release order
+  lockhost_operations operations;
 };
 extern constinit ProcessState process_state;
 inline constexpr uint32_t kAttached = 1u << 31;
@@ -49,6 +50,7 @@ void FindPlace(ThreadState& thread);
 // The environment of this process: published once, with release order, and never
 // freed. Before that, an environment without pages.
 extern const lockhost_env* process_env;
+extern uint32_t attach_result;  // enum lockhost_status_code; stored last, with release order
 // KVM id of each guest CPU; identity until the pages are attached.
 struct CpuIds {
   uint16_t of_cpu[kMaxCpus];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/lock/spin_core.h"
 
+#include "client/lock/lock_mode.h"
 #include "client/lock/lock_word.h"
 #include "client/lock/reports.h"
 #include "client/lock/wait_policy.h"
@@ -17,6 +18,11 @@ constexpr uint32_t kPausesBetweenLooks = 8;
 // the longer it has waited: each interval is a quarter longer than the one before, so that of
 // a wait that ends an eighth is lost on average, up to this.
 constexpr uint64_t kLongestBackoffNs = 600;
+
+// A native holder wakes nobody. Who has spun long enough for it sleeps for so long, and twice
+// as long each time up to the second figure, about a time slice's quarter.
+constexpr uint64_t kFirstNapNs = 50'000;
+constexpr uint64_t kLongestNapNs = 1'000'000;
 
 bool TryReplace(uint32_t* word, uint32_t expected, uint32_t desired) {
   return __atomic_compare_exchange_n(word, &expected, desired, /*weak=*/false, __ATOMIC_ACQUIRE,
@@ -85,10 +91,12 @@ class Wait {
     MarkAwaited(env_, holder);
     RingIfArmed(env_);
     waiting_.believed_state = lockhost_read_hint(&env_.pages, holder, now_ns);
+    const bool native = FollowMode(env_, now_ns);
     return Advise({.holder_state = waiting_.believed_state,
                    .hints_are_prompt = lockhost_hints_are_prompt(&env_.pages) != 0,
                    .holder_on_my_vcpu = holder == vcpu_,
                    .holder_may_sleep = holder_may_sleep_,
+                   .holder_is_native = native && IsHeldNatively(seen),
                    .stalled_ns = now_ns - stalled_since_ns_});
   }
 
@@ -107,6 +115,7 @@ class Wait {
 
   // What an heir does for the sleepers while the lock is busy. True: look at the word again.
   bool RotatesOrClaims(uint32_t seen) {
+    if (IsHeldNatively(seen)) return false;
     if (slept_ && !HasSleepers(seen)) {
       heir_ = TryReplace(word_, seen, seen | kHeir | RotatedAt(looked_ns_));
       return true;
@@ -139,16 +148,30 @@ class Wait {
 
   // Hands on what a waiter that gives up owes to those who sleep: that somebody may, if the
   // word has lost it, and the end of its time as an heir. The holder's unlock then wakes
-  // one. False: the word changed since `seen`.
+  // one; under a native holder this waiter does. False: the word changed since `seen`.
   bool LeaveToOthers(uint32_t seen) {
+    if (IsHeldNatively(seen)) {
+      if (slept_) env_.platform->kick(env_.context, word_);
+      return true;
+    }
     const bool owes = HasSleepers(seen) ? heir_ : slept_;
     return !owes || HasOrphans(seen) || TryReplace(word_, seen, WithOrphans(seen, looked_ns_));
   }
 
   // Sleeps until it is woken or the deadline has passed, unless the word changed since `seen`.
   void Park(uint32_t seen) {
+    if (IsHeldNatively(seen)) return Nap(seen);
     const uint32_t marked = WithOrphans(seen, looked_ns_);
     if (seen == marked || TryReplace(word_, seen, marked)) Sleep(marked);
+  }
+
+  // Sleeps for a while of its own. From now on locks are taken so that sleepers are woken.
+  void Nap(uint32_t seen) {
+    if (env_.operations != nullptr) {
+      __atomic_store_n(&env_.operations->napped_at_ns, looked_ns_, __ATOMIC_RELAXED);
+    }
+    Sleep(seen, nap_ns_);
+    nap_ns_ = nap_ns_ < kLongestNapNs / 2 ? 2 * nap_ns_ : kLongestNapNs;
   }
 
   // Wakes the oldest sleeper, which inherits the heir bit, and sleeps in its stead.
@@ -172,8 +195,9 @@ class Wait {
     return env_.platform->kick(env_.context, word_) != 0;
   }
 
-  void Sleep(uint32_t expected) {
-    const uint64_t timeout_ns = deadline_ns_ == UINT64_MAX ? UINT64_MAX : deadline_ns_ - looked_ns_;
+  void Sleep(uint32_t expected, uint64_t longest_ns = UINT64_MAX) {
+    const uint64_t left_ns = deadline_ns_ == UINT64_MAX ? UINT64_MAX : deadline_ns_ - looked_ns_;
+    const uint64_t timeout_ns = left_ns < longest_ns ? left_ns : longest_ns;
     heir_ = env_.platform->wait(env_.context, word_, expected, timeout_ns, &waiting_) != 0;
     slept_ = true;
     stalled_since_ns_ = 0;
@@ -195,6 +219,7 @@ class Wait {
   bool heir_ = false;              // the heir bit, if set, may be this waiter's
   uint32_t backoff_ = 1;           // pauses before the word is watched again
   uint32_t paused_ = 0;            // pauses since the last look
+  uint64_t nap_ns_ = kFirstNapNs;  // how long the next nap may last
   uint64_t looked_ns_ = 0;         // the time of the last look
   uint64_t progress_ = 0;          // the holder's report word at the last look
   uint64_t stalled_since_ns_ = 0;  // 0: not yet looked
@@ -216,9 +241,16 @@ int LockUntil(const lockhost_env& env, uint32_t* word, bool holder_may_sleep,
 }  // namespace lockhost::lock
 
 int lockhost_core_trylock(const lockhost_env* env, uint32_t* word) {
+  namespace lock = lockhost::lock;
+  lockhost_thread& self = *env->platform->self(env->context);
+  if (env->operations != nullptr && lock::TakesNatively(*env->operations)) {
+    uint32_t seen = 0;
+    if (lock::TryTakeNatively(word, self, &seen)) return 1;
+    if (lock::IsHeld(seen)) return 0;
+  }
   const uint32_t vcpu = env->platform->current_vcpu(env->context);
-  if (!lockhost::lock::TryTakeFree(word, lockhost::lock::HolderTag(vcpu))) return 0;
-  lockhost::lock::ReportTaken(*env, vcpu, *env->platform->self(env->context));
+  if (!lock::TryTakeFree(word, lock::HolderTag(vcpu))) return 0;
+  lock::ReportTaken(*env, vcpu, self);
   return 1;
 }
 
@@ -235,8 +267,9 @@ int lockhost_core_mutex_lock_until(const lockhost_env* env, uint32_t* word, uint
 }
 
 void lockhost_core_unlock(const lockhost_env* env, uint32_t* word) {
+  lockhost_thread& self = *env->platform->self(env->context);
+  if (lockhost::lock::ReleaseNatively(word, self)) return;
   const bool must_kick = lockhost::lock::Release(word);
-  lockhost::lock::ReportReleased(*env, env->platform->current_vcpu(env->context),
-                                 *env->platform->self(env->context));
+  lockhost::lock::ReportReleased(*env, env->platform->current_vcpu(env->context), self);
   if (must_kick) env->platform->kick(env->context, word);
 }

@@ -33,11 +33,15 @@ struct WaitView {
   bool hints_are_prompt;   // the page changes at the switch (direct), not by messages
   bool holder_on_my_vcpu;  // last seen on the vCPU I run on: then it does not run
   bool holder_may_sleep;   // a mutex: that the vCPU runs does not say that the holder does
+  bool holder_is_native;   // in native mode: each vCPU has a CPU, that of the holder too
   uint64_t stalled_ns;     // since the lock last changed hands before my eyes
 };
 
 constexpr Advice Advise(const WaitView& view) {
   if (view.holder_on_my_vcpu) return Advice::kPark;
+  if (view.holder_is_native && !view.holder_may_sleep) {
+    return view.stalled_ns < kRunningSpinNs ? Advice::kSpin : Advice::kPark;
+  }
   switch (view.holder_state) {
     case LOCKHOST_RUN_STATE_PREEMPTED:
     case LOCKHOST_RUN_STATE_HALTED:

@@ -105,6 +105,14 @@ static inline int lockhost_hint_outlived(const struct lockhost_pages* pages, uin
          now_ns - since_ns > life_ns;
 }
 
+/* The lock mode that the host advises (enum lockhost_mode); UNSPECIFIED when in doubt. */
+static inline uint32_t lockhost_read_mode(const struct lockhost_pages* pages, uint64_t now_ns) {
+  if (!pages->hints || !lockhost_lease_valid(pages, now_ns)) return LOCKHOST_MODE_UNSPECIFIED;
+  const uint32_t mode = __atomic_load_n(&pages->hints->mode, __ATOMIC_RELAXED);
+  if (mode > LOCKHOST_MODE_OVERCOMMITTED) return LOCKHOST_MODE_UNSPECIFIED;
+  return mode;
+}
+
 /*
  * What is known of `vcpu` at `now_ns`: an enum lockhost_run_state, UNSPECIFIED when
  * in doubt. A vCPU that is said not to run but has refuted it reads as RUNNING.

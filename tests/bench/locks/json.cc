@@ -63,7 +63,8 @@ Json OneSummary(const Summary& summary, const std::vector<Row>& rows) {
                {"cells_below_0.95", summary.cells_below_095},
                {"worst_fairness", summary.worst_fairness}};
   if (summary.workload == Workload::kUncontended) {
-    json["ratio_to_pthread_spin"] = {{"paravirtual", TimesAsLongAsSpin("lockhost", rows)},
+    json["ratio_to_pthread_spin"] = {{"native", TimesAsLongAsSpin("lockhost-native", rows)},
+                                     {"paravirtual", TimesAsLongAsSpin("lockhost", rows)},
                                      {"reports", TimesAsLongAsSpin("lockhost-reports", rows)}};
   }
   return json;

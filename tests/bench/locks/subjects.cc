@@ -41,6 +41,12 @@ class LockhostMutex {
 
 void WithoutHints() { setenv("LOCKHOST_HINTS", "off", /*overwrite=*/1); }
 
+void Native() {
+  WithoutHints();
+  setenv("LOCKHOST_MODE", "native", /*overwrite=*/1);
+  lockhost_attach();
+}
+
 // A page of `bytes` in a memfd; `variable` is set to its name. Lives as long as the process.
 template <typename Header>
 Header* PageNamedBy(const char* variable, size_t bytes) {
@@ -102,6 +108,11 @@ std::vector<Subject> AllSubjects([[maybe_unused]] std::vector<std::string>* miss
                       .ours = true,
                       .prepare = WithoutHints,
                       .run = RunCell<LockhostMutex>});
+  subjects.push_back({.name = "lockhost-native",
+                      .ours = true,
+                      .prepare = Native,
+                      .run = RunCell<BasicLockable<SpinLock>>,
+                      .uncontended_only = true});
   subjects.push_back({.name = "lockhost-reports",
                       .ours = true,
                       .prepare = WithReports,

@@ -22,6 +22,7 @@ lockhost_cond_broadcast@@LOCKHOST_0
 lockhost_cond_signal@@LOCKHOST_0
 lockhost_cond_timedwait@@LOCKHOST_0
 lockhost_cond_wait@@LOCKHOST_0
+lockhost_describe@@LOCKHOST_0
 lockhost_mutex_is_contended@@LOCKHOST_0
 lockhost_mutex_is_locked@@LOCKHOST_0
 lockhost_mutex_lock@@LOCKHOST_0

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "client/lock/lock_mode.h"
 #include "client/lock/lock_word.h"
+#include "client/lock/settings.h"
 
 namespace lockhost::lock {
 namespace {
@@ -40,27 +42,75 @@ TEST(WaitPolicyTest, Table) {
       {LOCKHOST_RUN_STATE_UNSPECIFIED, false, true, 0, Advice::kPark},
   };
   for (const Row& row : rows) {
-    EXPECT_EQ(Advise({row.state, row.prompt, row.on_my_vcpu, false, row.stalled_ns}), row.expected)
+    EXPECT_EQ(Advise({row.state, row.prompt, row.on_my_vcpu, false, false, row.stalled_ns}),
+              row.expected)
         << "state " << row.state << ", prompt " << row.prompt << ", on my vCPU " << row.on_my_vcpu
         << ", stalled " << row.stalled_ns << " ns";
   }
 }
 
 TEST(WaitPolicyTest, AVcpuThatRunsDoesNotMakeTheHolderOfAMutexRun) {
-  EXPECT_EQ(Advise({LOCKHOST_RUN_STATE_RUNNING, true, false, true, kBlindSpinNs}), Advice::kPark);
-  EXPECT_EQ(Advise({LOCKHOST_RUN_STATE_RUNNING, true, false, true, 0}), Advice::kSpin);
-  EXPECT_EQ(Advise({LOCKHOST_RUN_STATE_PREEMPTED, true, false, true, 0}), Advice::kPark);
+  EXPECT_EQ(Advise({LOCKHOST_RUN_STATE_RUNNING, true, false, true, false, kBlindSpinNs}),
+            Advice::kPark);
+  EXPECT_EQ(Advise({LOCKHOST_RUN_STATE_RUNNING, true, false, true, false, 0}), Advice::kSpin);
+  EXPECT_EQ(Advise({LOCKHOST_RUN_STATE_PREEMPTED, true, false, true, false, 0}), Advice::kPark);
+}
+
+TEST(WaitPolicyTest, ANativeHolderIsTakenToRunButNotForEver) {
+  WaitView view = {LOCKHOST_RUN_STATE_UNSPECIFIED, false, false, false, true, kBlindSpinNs};
+  EXPECT_EQ(Advise(view), Advice::kSpin);
+  view.stalled_ns = kRunningSpinNs;
+  EXPECT_EQ(Advise(view), Advice::kPark);
+  view = {LOCKHOST_RUN_STATE_UNSPECIFIED, false, false, true, true, kBlindSpinNs};
+  EXPECT_EQ(Advise(view), Advice::kPark) << "of a mutex it may sleep";
+}
+
+TEST(ModePolicyTest, Table) {
+  struct Row {
+    ModeView view;
+    bool native;
+  };
+  const Row rows[] = {
+      {{ModeSetting::kAuto, LOCKHOST_MODE_DEDICATED, false}, true},
+      {{ModeSetting::kAuto, LOCKHOST_MODE_DEDICATED, true}, false},
+      {{ModeSetting::kAuto, LOCKHOST_MODE_OVERCOMMITTED, false}, false},
+      {{ModeSetting::kAuto, LOCKHOST_MODE_UNSPECIFIED, false}, false},
+      {{ModeSetting::kNative, LOCKHOST_MODE_OVERCOMMITTED, true}, true},
+      {{ModeSetting::kParavirtual, LOCKHOST_MODE_DEDICATED, false}, false},
+  };
+  for (const Row& row : rows) {
+    EXPECT_EQ(IsNative(row.view), row.native)
+        << "setting " << static_cast<int>(row.view.setting) << ", advised " << row.view.advised
+        << ", napped " << row.view.napped_lately;
+  }
+}
+
+TEST(SettingsTest, OnlyWhatIsDocumentedIsUnderstood) {
+  ModeSetting mode = ModeSetting::kAuto;
+  EXPECT_TRUE(ParseMode(nullptr, &mode));
+  EXPECT_TRUE(ParseMode("auto", &mode));
+  EXPECT_EQ(mode, ModeSetting::kAuto);
+  EXPECT_TRUE(ParseMode("native", &mode));
+  EXPECT_EQ(mode, ModeSetting::kNative);
+  EXPECT_TRUE(ParseMode("paravirtual", &mode));
+  EXPECT_EQ(mode, ModeSetting::kParavirtual);
+  for (const char* value : {"", "Native", "native ", "1"}) EXPECT_FALSE(ParseMode(value, &mode));
+  bool use = true;
+  EXPECT_TRUE(ParseHints("on", &use) && ParseHints(nullptr, &use) && use);
+  EXPECT_TRUE(ParseHints("off", &use));
+  EXPECT_FALSE(use);
+  EXPECT_FALSE(ParseHints("no", &use));
 }
 
 TEST(LockWordTest, TagNamesTheVcpu) {
-  for (uint32_t vcpu : {0u, 1u, 1023u, 0xfffdu}) {
+  for (uint32_t vcpu : {0u, 1u, 1023u, 0x7ffdu}) {
     EXPECT_TRUE(IsHeld(HolderTag(vcpu)));
     EXPECT_EQ(HolderVcpu(HolderTag(vcpu)), vcpu);
   }
 }
 
 TEST(LockWordTest, TagOfAnUnknownVcpuStillHolds) {
-  for (uint32_t vcpu : {0xfffeu, 0xffffu, 0x10000u, LOCKHOST_UNKNOWN_VCPU}) {
+  for (uint32_t vcpu : {0x7ffeu, 0x7fffu, 0xffffu, 0x10000u, LOCKHOST_UNKNOWN_VCPU}) {
     EXPECT_TRUE(IsHeld(HolderTag(vcpu)));
     EXPECT_EQ(HolderVcpu(HolderTag(vcpu)), LOCKHOST_UNKNOWN_VCPU);
   }
@@ -97,6 +147,32 @@ TEST(LockWordTest, WhoTakesOrphansLeavesThemToTheOneThatIsBeingWoken) {
   EXPECT_TRUE(TryTakeFree(&word, tag));
   EXPECT_EQ(word, tag | kHeir | RotatedAt(1 << 20));
   EXPECT_FALSE(TryTakeFree(&word, tag));
+}
+
+TEST(LockWordTest, OnlyAWordOfZeroIsTakenNativelyAndAPlainStoreFreesIt) {
+  lockhost_thread self = {};
+  uint32_t word = 0, seen = 1, inner = 0;
+  ASSERT_TRUE(TryTakeNatively(&word, self, &seen));
+  EXPECT_TRUE(IsHeld(word) && IsHeldNatively(word) && !HasSleepers(word));
+  EXPECT_EQ(HolderVcpu(word), LOCKHOST_UNKNOWN_VCPU);
+  EXPECT_FALSE(TryTakeNatively(&inner, self, &seen)) << "a thread remembers one";
+  EXPECT_EQ(seen, 0u);
+  EXPECT_FALSE(ReleaseNatively(&inner, self));
+  EXPECT_TRUE(ReleaseNatively(&word, self));
+  EXPECT_EQ(word, 0u);
+  EXPECT_FALSE(ReleaseNatively(&word, self));
+  for (const uint32_t taken : {HolderTag(3), kNativeHolder, kHeir, kOrphans | RotatedAt(1 << 20)}) {
+    word = taken;
+    EXPECT_FALSE(TryTakeNatively(&word, self, &seen));
+    EXPECT_EQ(seen, taken);
+    EXPECT_EQ(word, taken);
+  }
+}
+
+TEST(LockWordTest, AParavirtualReleaseOfANativeHolderFreesTheWordToo) {
+  uint32_t word = kNativeHolder;
+  EXPECT_FALSE(Release(&word));
+  EXPECT_EQ(word, 0u);
 }
 
 TEST(LockWordTest, NoRotationIsDueWithoutSleepers) {

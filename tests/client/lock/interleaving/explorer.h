@@ -6,7 +6,8 @@
 // preemptions: Musuvathi and Qadeer, "Iterative Context Bounding", PLDI 2007).
 //
 // Also a choice, at each look of a waiter: whether the holder is said to run, whether a
-// rotation is due, whether its deadline has passed. And a sleep may end early.
+// rotation is due, whether its deadline has passed. And a sleep may end early. And, at each
+// lock, whether it is taken by native operations if it is free.
 //
 // Threads may also wait on a condition variable, whose words are watched like the lock's.
 //
@@ -35,6 +36,7 @@
 namespace lockhost::interleaving {
 
 inline constexpr int kMaxThreads = 3;
+inline constexpr uint64_t kDeadlineNs = UINT64_MAX - 1;
 
 // What a thread does each time.
 enum class Role {
@@ -52,6 +54,7 @@ struct Bounds {
   int preemptions = 2;               // switches away from a thread that could go on
   int early_returns = 0;             // sleeps that end for no reason
   int looks = 2;                     // after these a waiter sleeps
+  bool switches_mode = false;        // before each lock the host may change its mind
 };
 
 // Faults to be noticed.
@@ -69,6 +72,8 @@ struct Outcome {
   uint64_t sleeps = 0;
   uint64_t kicks_by_waiters = 0;  // rotations
   uint64_t give_ups = 0;
+  uint64_t native_locks = 0;
+  uint64_t naps = 0;
   std::string failure;  // empty if none; with the run that shows it
 };
 
@@ -111,6 +116,7 @@ class Explorer final : private AccessObserver {
   void DoOnce();
   void Take();
   void Put(bool wakes_outside);
+  void SwitchMode();
 
   // A point at which others may run. `may_continue`: the current fibre may, too;
   // `is_free`: a switch is no preemption.
@@ -156,12 +162,14 @@ class Explorer final : private AccessObserver {
   struct Sleeper {
     int thread;
     const uint32_t* at;
+    bool naps;  // wakes in time, whatever others do
   };
   std::vector<Sleeper> asleep_;  // oldest first
   lockhost_cond_t cond_ = LOCKHOST_COND_INITIALIZER;
   int items_ = 0;
   std::vector<Event> events_;
   lockhost_env env_ = {};
+  lockhost_operations operations_ = {};
   struct {
     lockhost_hint_header header = {};
     lockhost_hint_slot slots[kMaxThreads] = {};

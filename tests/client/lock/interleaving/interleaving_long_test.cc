@@ -19,6 +19,10 @@ TEST(InterleavingLongTest, AllGiveUp) {
       {.locks_of_thread = {1, 1, 1}, .timed = {true, true, true}, .preemptions = 1, .looks = 1});
 }
 
+TEST(InterleavingLongTest, NativeAndParavirtualHoldersTakeTurns) {
+  ExpectSound({.locks_of_thread = {2, 1, 1}, .preemptions = 2, .looks = 1, .switches_mode = true});
+}
+
 TEST(InterleavingLongTest, TwoWaitForOneAndOneForTwo) {
   for (const Role puts : {Role::kPuts, Role::kPutsOutside}) {
     ExpectSound({.locks_of_thread = {1, 1, 2},

@@ -39,6 +39,23 @@ TEST(InterleavingTest, WhoGivesUpLeavesNobodyAsleep) {
   EXPECT_GT(outcome.give_ups, 0u);
 }
 
+TEST(InterleavingTest, NativeAndParavirtualHoldersTakeTurns) {
+  const Outcome two =
+      ExpectSound({.locks_of_thread = {2, 2}, .preemptions = 2, .looks = 1, .switches_mode = true});
+  EXPECT_GT(two.native_locks, 0u);
+  EXPECT_GT(two.naps, 0u);
+  ExpectSound({.locks_of_thread = {1, 1, 1}, .preemptions = 1, .looks = 1, .switches_mode = true});
+}
+
+TEST(InterleavingTest, WhoGivesUpUnderANativeHolderLeavesNobodyAsleep) {
+  const Outcome outcome = ExpectSound({.locks_of_thread = {1, 1, 1},
+                                       .timed = {false, true, false},
+                                       .preemptions = 1,
+                                       .looks = 1,
+                                       .switches_mode = true});
+  EXPECT_GT(outcome.give_ups, 0u);
+}
+
 // The checker is worth what it notices.
 class BrokenProtocolTest : public testing::Test {
  protected:
@@ -74,6 +91,16 @@ TEST_F(BrokenProtocolTest, AnUnlockDropsTheSleepersOfAnHeir) {
       {.store = [](uint32_t before,
                    uint32_t after) { return IsHeld(before) && !IsHeld(after) ? 0 : after; }},
       kLostWakeup);
+}
+
+TEST_F(BrokenProtocolTest, ANativeLockIsTakenOverSleepers) {
+  const Outcome outcome =
+      Explorer(
+          {.locks_of_thread = {2, 2, 1}, .preemptions = 2, .looks = 1, .switches_mode = true},
+          {.store = [](uint32_t before,
+                       uint32_t after) { return IsHeld(before) && !IsHeld(after) ? 0 : after; }})
+          .Explore();
+  EXPECT_THAT(outcome.failure, testing::StartsWith(kLostWakeup));
 }
 
 TEST_F(BrokenProtocolTest, AKickWakesNobody) {
