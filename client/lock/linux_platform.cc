@@ -14,6 +14,7 @@ namespace lockhost::lock {
 namespace {
 
 constexpr uint64_t kNsPerSecond = 1'000'000'000;
+constexpr uint64_t kLongestSharedSleepNs = 50'000'000;
 
 // A lock operation must not change errno under the application's feet.
 long Futex(uint32_t* word, int operation, uint32_t value, const timespec* timeout) {
@@ -25,15 +26,27 @@ long Futex(uint32_t* word, int operation, uint32_t value, const timespec* timeou
 
 // Zero from the system call: woken. Otherwise the word differed, time ran out, or a
 // signal came, and nobody's kick was spent on this thread.
-int WaitOnFutex(void*, uint32_t* word, uint32_t expected, uint64_t timeout_ns,
-                const lockhost_waiting*) {
+int WaitOnFutex(uint32_t* word, int operation, uint32_t expected, uint64_t timeout_ns) {
   const timespec limit = {static_cast<time_t>(timeout_ns / kNsPerSecond),
                           static_cast<long>(timeout_ns % kNsPerSecond)};
-  return Futex(word, FUTEX_WAIT_PRIVATE, expected, timeout_ns == UINT64_MAX ? nullptr : &limit) ==
-         0;
+  return Futex(word, operation, expected, timeout_ns == UINT64_MAX ? nullptr : &limit) == 0;
 }
 
-int Kick(void*, uint32_t* word) { return Futex(word, FUTEX_WAKE_PRIVATE, 1, nullptr) > 0; }
+int WaitPrivate(void*, uint32_t* word, uint32_t expected, uint64_t timeout_ns,
+                const lockhost_waiting*) {
+  return WaitOnFutex(word, FUTEX_WAIT_PRIVATE, expected, timeout_ns);
+}
+
+// Whoever was to wake this thread, or was woken in its stead, may have been killed.
+int WaitShared(void*, uint32_t* word, uint32_t expected, uint64_t timeout_ns,
+               const lockhost_waiting*) {
+  return WaitOnFutex(word, FUTEX_WAIT, expected,
+                     timeout_ns < kLongestSharedSleepNs ? timeout_ns : kLongestSharedSleepNs);
+}
+
+int KickPrivate(void*, uint32_t* word) { return Futex(word, FUTEX_WAKE_PRIVATE, 1, nullptr) > 0; }
+
+int KickShared(void*, uint32_t* word) { return Futex(word, FUTEX_WAKE, 1, nullptr) > 0; }
 
 void Pause(void*, const lockhost_waiting*) { __builtin_ia32_pause(); }
 
@@ -53,8 +66,18 @@ void Ring(void*, lockhost_report_header* reports) { Futex(&reports->bell, FUTEX_
 }  // namespace
 
 const lockhost_platform kLinuxPlatform = {
-    .wait = WaitOnFutex,
-    .kick = Kick,
+    .wait = WaitPrivate,
+    .kick = KickPrivate,
+    .pause = Pause,
+    .current_vcpu = Vcpu,
+    .self = Self,
+    .now_ns = NowNs,
+    .ring = Ring,
+};
+
+const lockhost_platform kSharedPlatform = {
+    .wait = WaitShared,
+    .kick = KickShared,
     .pause = Pause,
     .current_vcpu = Vcpu,
     .self = Self,

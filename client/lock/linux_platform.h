@@ -10,6 +10,9 @@ namespace lockhost::lock {
 // Ignores the context. Thread-safe; keeps errno.
 extern const lockhost_platform kLinuxPlatform;
 
+// The same for locks in memory that processes share: nobody sleeps for longer than 50 ms.
+extern const lockhost_platform kSharedPlatform;
+
 }  // namespace lockhost::lock
 
 #endif  // LOCKHOST_CLIENT_LOCK_LINUX_PLATFORM_H_

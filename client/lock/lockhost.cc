@@ -22,7 +22,11 @@ namespace {
 constexpr lockhost_env kEnvWithoutPages = {
     .platform = &kLinuxPlatform, .context = nullptr, .pages = {}, .operations = nullptr};
 
-lockhost_env attached_env;  // written once, under attach_once
+constexpr lockhost_env kSharedEnvWithoutPages = {
+    .platform = &kSharedPlatform, .context = nullptr, .pages = {}, .operations = nullptr};
+
+lockhost_env attached_shared_env;  // as the next
+lockhost_env attached_env;         // written once, under attach_once
 pthread_once_t attach_once = PTHREAD_ONCE_INIT;
 uint32_t next_thread_slot = 0;
 
@@ -75,6 +79,9 @@ void AttachOnce() {
   process_state.operations.setting = static_cast<uint32_t>(mode);
   const bool native = FollowMode(attached_env, kLinuxPlatform.now_ns(nullptr));
   __atomic_store_n(&process_env, &attached_env, __ATOMIC_RELEASE);
+  attached_shared_env = kSharedEnvWithoutPages;
+  attached_shared_env.pages = attached_env.pages;
+  __atomic_store_n(&shared_env, &attached_shared_env, __ATOMIC_RELEASE);
   if (result == LOCKHOST_STATUS_HINTS || native) {
     __atomic_store_n(&process_state.attached, kAttached, __ATOMIC_RELEASE);
   }
@@ -102,6 +109,7 @@ constexpr CpuIds Identity() {
 }  // namespace
 
 const lockhost_env* process_env = &kEnvWithoutPages;
+const lockhost_env* shared_env = &kSharedEnvWithoutPages;
 uint32_t attach_result = LOCKHOST_STATUS_NOT_ATTACHED;
 constinit ProcessState process_state = {.attached = 0, .operations = {}};
 constinit thread_local ThreadState this_thread = {

@@ -6,7 +6,7 @@
  *
  * Who should not use the spinlock: code that holds a lock for longer than a few hundred
  * microseconds or sleeps while holding it (use the mutex). Neither may be shared between
- * processes, because their futexes are private to one: there is a robust mutex for that.
+ * processes, because their futexes are private to one: there are variants for that.
  *
  * It works everywhere as an ordinary spin-then-futex lock. Where lockhost-guestd
  * runs, its page tells waiters which vCPUs run, and they stop spinning on a holder
@@ -111,6 +111,47 @@ int lockhost_cond_timedwait(lockhost_cond_t* cond, lockhost_mutex_t* mutex, lock
 /* Wakes at least one of those who wait, or all. No system call if there are none. */
 void lockhost_cond_signal(lockhost_cond_t* cond);
 void lockhost_cond_broadcast(lockhost_cond_t* cond);
+
+/*
+ * The same three in memory that processes share: all zero at first, as a MAP_SHARED mapping is;
+ * never native; not inline. A waiter that is killed costs the others 50 ms at most: nobody sleeps
+ * for longer without looking, so that a wait on a condition ends for no reason that often. An owner
+ * that is killed keeps the lock for ever: where that may be, use the robust mutex below.
+ * Functions are those above, for other types.
+ */
+typedef struct lockhost_pshared_spinlock {
+  uint32_t word;
+} lockhost_pshared_spinlock_t;
+typedef struct lockhost_pshared_mutex {
+  uint32_t word;
+} lockhost_pshared_mutex_t;
+typedef struct lockhost_pshared_cond {
+  lockhost_cond_t cond;
+} lockhost_pshared_cond_t;
+
+#define LOCKHOST_PSHARED_SPINLOCK_INITIALIZER \
+  { 0 }
+#define LOCKHOST_PSHARED_MUTEX_INITIALIZER \
+  { 0 }
+#define LOCKHOST_PSHARED_COND_INITIALIZER \
+  { LOCKHOST_COND_INITIALIZER }
+
+void lockhost_pshared_spin_lock(lockhost_pshared_spinlock_t* lock);
+int lockhost_pshared_spin_trylock(lockhost_pshared_spinlock_t* lock);
+int lockhost_pshared_spin_timedlock(lockhost_pshared_spinlock_t* lock, uint64_t deadline_ns);
+void lockhost_pshared_spin_unlock(lockhost_pshared_spinlock_t* lock);
+
+void lockhost_pshared_mutex_lock(lockhost_pshared_mutex_t* mutex);
+int lockhost_pshared_mutex_trylock(lockhost_pshared_mutex_t* mutex);
+int lockhost_pshared_mutex_timedlock(lockhost_pshared_mutex_t* mutex, lockhost_clock_t clock,
+                                     uint64_t deadline_ns);
+void lockhost_pshared_mutex_unlock(lockhost_pshared_mutex_t* mutex);
+
+void lockhost_pshared_cond_wait(lockhost_pshared_cond_t* cond, lockhost_pshared_mutex_t* mutex);
+int lockhost_pshared_cond_timedwait(lockhost_pshared_cond_t* cond, lockhost_pshared_mutex_t* mutex,
+                                    lockhost_clock_t clock, uint64_t deadline_ns);
+void lockhost_pshared_cond_signal(lockhost_pshared_cond_t* cond);
+void lockhost_pshared_cond_broadcast(lockhost_pshared_cond_t* cond);
 
 /*
  * A mutex in memory that processes share, which outlives an owner that dies while it holds it.

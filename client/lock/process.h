@@ -50,6 +50,8 @@ void FindPlace(ThreadState& thread);
 // The environment of this process: published once, with release order, and never
 // freed. Before that, an environment without pages.
 extern const lockhost_env* process_env;
+// The same for locks in memory that processes share: never native.
+extern const lockhost_env* shared_env;
 extern uint32_t attach_result;  // enum lockhost_status_code; stored last, with release order
 // KVM id of each guest CPU; identity until the pages are attached.
 struct CpuIds {
@@ -61,6 +63,7 @@ extern CpuIds cpu_ids;
 void Attach();
 
 inline const lockhost_env& ProcessEnv() { return *__atomic_load_n(&process_env, __ATOMIC_ACQUIRE); }
+inline const lockhost_env& SharedEnv() { return *__atomic_load_n(&shared_env, __ATOMIC_ACQUIRE); }
 
 // The guest CPU that this thread last ran on, from the rseq area that glibc
 // registers (2.35 and later): one load, no system call.
