@@ -32,37 +32,39 @@ bool MutexLockSlowUntil(uint32_t* word, lockhost_clock_t clock, uint64_t deadlin
 // Wakes one sleeper on the word.
 void KickSlow(uint32_t* word);
 
-// Reports first: see reports.h.
-inline bool TryLockAttached(uint32_t* word, ThreadState& thread) {
-  if (TakesNatively(process_state.operations)) {
-    uint32_t seen = 0;
-    if (TryTakeNatively(word, thread.self, &seen)) return true;
-    if (IsHeld(seen)) return false;
-  }
+// The paravirtual operations where there are pages. Not inlined: they would be most of the code
+// at each lock.
+[[gnu::noinline]] inline bool TryLockReporting(uint32_t* word, ThreadState& thread) {
   if (thread.report_word == nullptr) return TryTakeFree(word, thread.tag);
-  ReportTaken(thread.report_word, thread.self);
+  ReportTaken(thread.report_word, thread.self);  // first: see reports.h
   if (__builtin_expect(TryTakeFree(word, thread.tag), 1)) return true;
   ReportReleased(thread.report_word, thread.self);
   return false;
 }
 
-inline void UnlockAttached(uint32_t* word) {
-  if (ReleaseNatively(word, this_thread.self)) return;
+[[gnu::noinline]] inline void UnlockReporting(uint32_t* word) {
   const bool must_kick = Release(word);
   ThreadState& thread = ThisThread();
   if (thread.report_word != nullptr) ReportReleased(thread.report_word, thread.self);
-  if (must_kick) KickSlow(word);
+  if (__builtin_expect(must_kick, 0)) KickSlow(word);
 }
 
-inline bool TryLockInline(uint32_t* word) {
+[[gnu::always_inline]] inline bool TryLockInline(uint32_t* word) {
   ThreadState& thread = ThisThread();
-  if (__builtin_expect(IsAttached(), 0)) return TryLockAttached(word, thread);
-  return TryTakeFree(word, thread.tag);
+  if (__builtin_expect(!IsAttached(), 1)) return TryTakeFree(word, thread.tag);
+  uint32_t seen = 0;
+  if (TakesNatively(process_state.operations) && TryTakeNatively(word, thread.self, &seen)) {
+    return true;
+  }
+  return !IsHeld(seen) && TryLockReporting(word, thread);
 }
 
-inline void UnlockInline(uint32_t* word) {
-  if (__builtin_expect(IsAttached(), 0)) return UnlockAttached(word);
-  if (Release(word)) KickSlow(word);
+[[gnu::always_inline]] inline void UnlockInline(uint32_t* word) {
+  if (__builtin_expect(!IsAttached(), 1)) {
+    if (__builtin_expect(Release(word), 0)) KickSlow(word);
+  } else if (!ReleaseNatively(word, this_thread.self)) {
+    UnlockReporting(word);
+  }
 }
 
 }  // namespace lockhost::lock

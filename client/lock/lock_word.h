@@ -111,14 +111,8 @@ constexpr bool RotationIsDue(uint32_t word, uint64_t now_ns) {
 // What of the free word `seen` stays when somebody takes it who has not slept.
 constexpr uint32_t LeftToTaker(uint32_t seen) { return HasOrphans(seen) ? 0 : seen; }
 
-// Takes the word if it is free, sleepers or not. Acquire order on success.
-inline bool TryTakeFree(uint32_t* word, uint32_t tag) {
-  uint32_t seen = 0;
-  if (__builtin_expect(__atomic_compare_exchange_n(word, &seen, tag, /*weak=*/false,
-                                                   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
-                       1)) {
-    return true;
-  }
+// As the next, for a word that was not zero but `seen`.
+[[gnu::noinline]] inline bool TryTakeWithSleepers(uint32_t* word, uint32_t seen, uint32_t tag) {
   while (!IsHeld(seen)) {
     if (__atomic_compare_exchange_n(word, &seen, LeftToTaker(seen) | tag, /*weak=*/false,
                                     __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
@@ -126,6 +120,17 @@ inline bool TryTakeFree(uint32_t* word, uint32_t tag) {
     }
   }
   return false;
+}
+
+// Takes the word if it is free, sleepers or not. Acquire order on success.
+[[gnu::always_inline]] inline bool TryTakeFree(uint32_t* word, uint32_t tag) {
+  uint32_t seen = 0;
+  if (__builtin_expect(__atomic_compare_exchange_n(word, &seen, tag, /*weak=*/false,
+                                                   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
+                       1)) {
+    return true;
+  }
+  return TryTakeWithSleepers(word, seen, tag);
 }
 
 // Releases the word; release order. True: the caller must wake a sleeper.

@@ -5,6 +5,8 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <sys/rseq.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -89,15 +91,24 @@ void AttachOnce() {
   errno = saved;
 }
 
-// Reports are counted from a number that depends on thread and process, so that no two on
-// one vCPU store the same word soon.
-void Number(lockhost_thread& thread) {
+// Threads' slots are handed out round robin. Reports are counted from a number that depends on
+// thread and process, so that no two on one vCPU store the same word soon.
+uint64_t FirstReport() {
   constexpr uint32_t kSlots = LOCKHOST_REPORT_HOLDER_MASK - 1;
   constexpr uint32_t kGoldenRatio = 0x9e3779b1;
-  thread.slot = 1 + __atomic_fetch_add(&next_thread_slot, 1, __ATOMIC_RELAXED) % kSlots;
+  const uint64_t name = 1 + __atomic_fetch_add(&next_thread_slot, 1, __ATOMIC_RELAXED) % kSlots;
   const auto process = static_cast<uint32_t>(getpid()) * kGoldenRatio;
-  thread.reports = uint64_t{thread.slot} << 48 ^ uint64_t { process }
-                                                     << LOCKHOST_REPORT_COUNT_SHIFT;
+  return (name << 48 ^ uint64_t{process} << LOCKHOST_REPORT_COUNT_SHIFT) | name;
+}
+
+// What glibc (2.35 and later) registers with the kernel. REQUIRES: __rseq_size is not 0.
+const volatile struct rseq* RseqArea() {
+  return reinterpret_cast<const volatile struct rseq*>(
+      static_cast<const char*>(__builtin_thread_pointer()) + __rseq_offset);
+}
+
+uint32_t CurrentCpu() {
+  return __rseq_size != 0 ? RseqArea()->cpu_id : static_cast<uint32_t>(sched_getcpu());
 }
 
 constexpr CpuIds Identity() {
@@ -112,17 +123,31 @@ const lockhost_env* process_env = &kEnvWithoutPages;
 const lockhost_env* shared_env = &kSharedEnvWithoutPages;
 uint32_t attach_result = LOCKHOST_STATUS_NOT_ATTACHED;
 constinit ProcessState process_state = {.attached = 0, .operations = {}};
-constinit thread_local ThreadState this_thread = {
-    .place = kNowhere, .tag = kUnknownHolder, .report_word = nullptr, .unread = 0, .self = {}};
+const volatile uint32_t no_cpu = kNowhere - 1;
+constinit thread_local ThreadState this_thread = {.cpu = &no_cpu,
+                                                  .place = kNowhere,
+                                                  .tag = kUnknownHolder,
+                                                  .report_word = nullptr,
+                                                  .unread = 0,
+                                                  .self = {}};
 
 // Constant-initialised: a lock may be taken before any constructor runs.
 constinit CpuIds cpu_ids = Identity();
 
 void Attach() { pthread_once(&attach_once, AttachOnce); }
 
+uint32_t CurrentVcpu() {
+  const uint32_t cpu = CurrentCpu();
+  return cpu < kMaxCpus ? __atomic_load_n(&cpu_ids.of_cpu[cpu], __ATOMIC_RELAXED)
+                        : LOCKHOST_UNKNOWN_VCPU;
+}
+
 void FindPlace(ThreadState& thread) {
-  if (thread.self.slot == 0) Number(thread.self);
-  thread.place = Place();
+  if (thread.self.report == 0) thread.self.report = FirstReport();
+  if (__rseq_size != 0) {
+    thread.cpu = &RseqArea()->cpu_id;
+    thread.place = Place(thread);
+  }
   const uint32_t vcpu = CurrentVcpu();
   thread.tag = HolderTag(vcpu);
   thread.report_word = ReportPlace(ProcessEnv().pages, vcpu, &thread.unread);

@@ -24,7 +24,7 @@ class Mutex {
   Mutex& operator=(const Mutex&) = delete;
 
   // Acquires. Not recursive.
-  void lock() {
+  [[gnu::always_inline]] void lock() {
     if (!lock::TryLockInline(&mutex_.word)) lock::MutexLockSlow(&mutex_.word);
   }
 
@@ -50,7 +50,7 @@ class Mutex {
   }
 
   // REQUIRES: the calling thread holds the mutex.
-  void unlock() { lock::UnlockInline(&mutex_.word); }
+  [[gnu::always_inline]] void unlock() { lock::UnlockInline(&mutex_.word); }
 
   // Whether somebody held it, or slept for it, a moment ago; as of SpinLock.
   bool is_locked() const { return lockhost_mutex_is_locked(&mutex_) != 0; }

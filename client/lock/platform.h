@@ -25,8 +25,10 @@ struct lockhost_waiting {
 
 /* The calling thread, as the lock knows it. Owned by the platform, one a thread. */
 struct lockhost_thread {
-  uint32_t slot;         /* below 65,535; names the thread in report words */
-  uint64_t reports;      /* bits 0-15: locks it holds now; 16-63: number of its last report */
+  /* What it last reported as a holder: bits 0-15 name the thread (a slot below 65,535, plus 1),
+     16-63 are a number. */
+  uint64_t report;
+  uint32_t held;         /* locks it holds now, those held natively apart */
   uint32_t* native_word; /* the lock that it holds by native operations; null: none */
 };
 

@@ -5,9 +5,6 @@
 #ifndef LOCKHOST_CLIENT_LOCK_PROCESS_H_
 #define LOCKHOST_CLIENT_LOCK_PROCESS_H_
 
-#include <sched.h>
-#include <sys/rseq.h>
-
 #include <cstdint>
 
 #include "client/lock/platform.h"
@@ -30,6 +27,8 @@ inline constexpr uint32_t kAttached = 1u << 31;
 // operation that waits for them. So they are kept, and a branch, which the processor
 // predicts, checks that the thread is still where it was.
 struct ThreadState {
+  // Where the kernel keeps the CPU that this thread runs on (its rseq area), once that is known.
+  const volatile uint32_t* cpu;
   uint32_t place;         // Place() for which the rest is right
   uint32_t tag;           // HolderTag() of the vCPU
   uint64_t* report_word;  // of the vCPU, or `unread`; null: no report page
@@ -40,8 +39,10 @@ struct ThreadState {
 // block, so that libraries reach it without a call, too.
 extern constinit thread_local ThreadState this_thread [[gnu::tls_model("initial-exec")]];
 
-// Where no thread is.
+// Where no thread is, and a CPU that it does not match. A thread without an rseq area stays
+// there, and looks for its place anew each time.
 inline constexpr uint32_t kNowhere = kAttached - 1;
+extern const volatile uint32_t no_cpu;
 
 // Fills in all of `thread` for where it is now; numbers it at the first call. Numbers are handed
 // out round robin and never taken back: two threads may share one, which a report may.
@@ -59,40 +60,26 @@ struct CpuIds {
 };
 extern CpuIds cpu_ids;
 
+// The KVM id of the CPU that this thread last ran on, or LOCKHOST_UNKNOWN_VCPU. May be out of
+// date on return.
+uint32_t CurrentVcpu();
+
 // Maps the pages; only the first call does anything.
 void Attach();
 
 inline const lockhost_env& ProcessEnv() { return *__atomic_load_n(&process_env, __ATOMIC_ACQUIRE); }
 inline const lockhost_env& SharedEnv() { return *__atomic_load_n(&shared_env, __ATOMIC_ACQUIRE); }
 
-// The guest CPU that this thread last ran on, from the rseq area that glibc
-// registers (2.35 and later): one load, no system call.
-inline uint32_t CurrentCpu() {
-  if (__builtin_expect(__rseq_size != 0, 1)) {
-    const auto* area = reinterpret_cast<const volatile struct rseq*>(
-        static_cast<const char*>(__builtin_thread_pointer()) + __rseq_offset);
-    return area->cpu_id;
-  }
-  return static_cast<uint32_t>(sched_getcpu());
-}
-
 inline uint32_t Attached() { return __atomic_load_n(&process_state.attached, __ATOMIC_ACQUIRE); }
 inline bool IsAttached() { return Attached() != 0; }
 
-inline uint32_t Place() { return CurrentCpu() ^ Attached(); }
+inline uint32_t Place(const ThreadState& thread) { return *thread.cpu ^ Attached(); }
 
 // The calling thread where it is now, which may be out of date on return.
 inline ThreadState& ThisThread() {
   ThreadState& thread = this_thread;
-  if (__builtin_expect(thread.place != Place(), 0)) FindPlace(thread);
+  if (__builtin_expect(thread.place != Place(thread), 0)) FindPlace(thread);
   return thread;
-}
-
-// The KVM id of that CPU, or LOCKHOST_UNKNOWN_VCPU. May be out of date on return.
-inline uint32_t CurrentVcpu() {
-  const uint32_t cpu = CurrentCpu();
-  return cpu < kMaxCpus ? __atomic_load_n(&cpu_ids.of_cpu[cpu], __ATOMIC_RELAXED)
-                        : LOCKHOST_UNKNOWN_VCPU;
 }
 
 }  // namespace lockhost::lock

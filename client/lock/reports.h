@@ -22,28 +22,27 @@
 
 namespace lockhost::lock {
 
-inline constexpr uint64_t kHeldMask = LOCKHOST_REPORT_HOLDER_MASK;  // of lockhost_thread.reports
 inline constexpr uint64_t kOneReport = uint64_t{1} << LOCKHOST_REPORT_COUNT_SHIFT;
 
-// Stores what the thread holds. The count in the word is the thread's own, which begins
-// unlike any other's: to count in the word itself is one load more between two atomic
-// operations.
-inline void Report(uint64_t* word, const lockhost_thread& self) {
-  const uint64_t holder = (self.reports & kHeldMask) != 0 ? uint64_t{self.slot} + 1 : 0;
-  __atomic_store_n(word, (self.reports & ~kHeldMask) | holder, __ATOMIC_RELAXED);
-}
-
 // The thread holds one lock more. REQUIRES, as below: there is a page, as where nobody
-// reads nothing is counted.
+// reads nothing is counted. The number in the word is the thread's own, which begins unlike any
+// other's: to count in the word itself is one load more between two atomic operations.
 inline void ReportTaken(uint64_t* word, lockhost_thread& self) {
-  self.reports += kOneReport + 1;
-  Report(word, self);
+  ++self.held;
+  self.report += kOneReport;
+  __atomic_store_n(word, self.report, __ATOMIC_RELAXED);
 }
 
 // The thread holds one lock less: possibly one that it took before the page came.
 inline void ReportReleased(uint64_t* word, lockhost_thread& self) {
-  self.reports += kOneReport - ((self.reports & kHeldMask) != 0 ? 1 : 0);
-  Report(word, self);
+  if (__builtin_expect(self.held > 1, 0)) {
+    --self.held;
+    self.report += kOneReport;
+    __atomic_store_n(word, self.report, __ATOMIC_RELAXED);
+  } else {
+    self.held = 0;
+    __atomic_store_n(word, self.report & ~LOCKHOST_REPORT_HOLDER_MASK, __ATOMIC_RELAXED);
+  }
 }
 
 // The report word of `vcpu`; `unread` if it has none, but others have; null without a page.

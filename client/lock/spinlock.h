@@ -22,7 +22,7 @@ class SpinLock {
   SpinLock& operator=(const SpinLock&) = delete;
 
   // Acquires. Not recursive.
-  void lock() {
+  [[gnu::always_inline]] void lock() {
     if (!lock::TryLockInline(&lock_.word)) lock::LockSlow(&lock_.word);
   }
 
@@ -45,7 +45,7 @@ class SpinLock {
   }
 
   // REQUIRES: the calling thread holds the lock.
-  void unlock() { lock::UnlockInline(&lock_.word); }
+  [[gnu::always_inline]] void unlock() { lock::UnlockInline(&lock_.word); }
 
   // Whether somebody held it a moment ago.
   bool is_locked() const { return lockhost_spin_is_locked(&lock_) != 0; }

@@ -18,6 +18,7 @@ namespace lockhost::lock {
 
 inline constexpr uint32_t kMe = 0;
 inline constexpr uint32_t kHolder = 2;
+inline constexpr uint64_t kMyName = 7;
 inline constexpr uint32_t kSlots = 4;
 
 // A world that moves only when the waiter pauses or sleeps.
@@ -89,7 +90,7 @@ class SpinCoreTest : public testing::Test {
 
   lockhost_env env_ = {};
   lockhost_operations operations_ = {};
-  lockhost_thread thread_ = {.slot = 6, .reports = 0, .native_word = nullptr};
+  lockhost_thread thread_ = {.report = kMyName, .held = 0, .native_word = nullptr};
   uint32_t word_ = 0;
   uint64_t now_ns_ = 1;
   uint64_t pause_ns_ = 1'000;

@@ -23,7 +23,7 @@ TEST_F(SpinCoreTest, WhoHasSleptTakesTheLockForOtherSleepersToo) {
 TEST_F(SpinCoreTest, AnUnlockDoesNotTouchTheWordOnceItIsFree) {
   for (int found : {0, 1}) {
     word_ = HolderTag(kMe) | kOrphans;
-    thread_.reports = 1;
+    thread_.held = 1;
     asleep_elsewhere_ = found;
     on_kick_ = [this] { word_ = 0xdeadbeef; };
     lockhost_core_unlock(&env_, &word_);
@@ -43,7 +43,7 @@ TEST_F(SpinCoreTest, AnHeirBitWithoutAnHeirDoesNotKeepASleeperAsleep) {
 
 TEST_F(SpinCoreTest, WithAnHeirAwakeAnUnlockWakesNobody) {
   word_ = HolderTag(kMe) | kHeir;
-  thread_.reports = 1;
+  thread_.held = 1;
   lockhost_core_unlock(&env_, &word_);
   EXPECT_EQ(kicks_, 0);
   EXPECT_EQ(word_, kHeir);

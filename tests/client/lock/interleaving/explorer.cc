@@ -59,7 +59,7 @@ void Explorer::RunOnce() {
 
 void Explorer::Prepare(size_t i) {
   Fibre& fibre = fibres_[i];
-  fibre.thread = {.slot = static_cast<uint32_t>(i), .reports = 0, .native_word = nullptr};
+  fibre.thread = {.report = i + 1, .held = 0, .native_word = nullptr};
   fibre.quiet = fibre.unlocking = fibre.released = fibre.kicked = false;
   fibre.looks = 0;
   fibre.state = State::kDone;
