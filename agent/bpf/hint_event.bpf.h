@@ -103,7 +103,7 @@ static __always_inline bool send_event(const struct lh_displaced *vcpu, uint64_t
  * Asks the agent to run a preempted lock holder again at once. Where the report word is not
  * readable here nothing is asked: whether the vCPU holds a lock is then the guest's to say.
  */
-static __always_inline void ask_boost(const struct lh_displaced *vcpu, uint64_t now)
+static __always_inline void ask_boost(const struct lh_displaced *vcpu)
 {
 	struct lh_boost_event *event = bpf_ringbuf_reserve(&boost_ring, sizeof(*event), 0);
 
@@ -114,7 +114,7 @@ static __always_inline void ask_boost(const struct lh_displaced *vcpu, uint64_t 
 	event->vm_id = vcpu->vm_id;
 	event->state_word = vcpu->state_word;
 	event->report_word = vcpu->report_word;
-	event->at_ns = now;
+	event->at_ns = vcpu->at_ns;
 	event->vm_index = vcpu->vm_index;
 	event->vcpu_id = vcpu->vcpu_id;
 	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
@@ -125,7 +125,7 @@ static __always_inline void ask_boost(const struct lh_displaced *vcpu, uint64_t 
 static __always_inline bool tell(const struct lh_displaced *vcpu, uint64_t now)
 {
 	if (vcpu->told & LH_TELL_BOOSTER)
-		ask_boost(vcpu, now);
+		ask_boost(vcpu);
 	return (vcpu->told & LH_TELL_GUEST) && send_event(vcpu, now, BPF_RB_FORCE_WAKEUP);
 }
 
@@ -190,6 +190,7 @@ static __always_inline void ask_for_holder(const struct lh_binding *waiter, stru
 	struct lh_displaced holder = {
 		.vm_id = waiter->vm_id,
 		.vm_index = waiter->vm_index,
+		.at_ns = now,
 	};
 	uint64_t waits_for = 0;
 
@@ -208,7 +209,7 @@ static __always_inline void ask_for_holder(const struct lh_binding *waiter, stru
 	                      &holder.report_word) ||
 	    !is_held(holder.report_word))
 		return;
-	ask_boost(&holder, slot->stopped_ns);
+	ask_boost(&holder);
 }
 
 /*
@@ -228,6 +229,7 @@ static __always_inline void tell_stopped(struct lh_binding *binding, struct lh_v
 		.vcpu_id = binding->vcpu_id,
 		.tid = prev->pid,
 		.told = who_is_told(binding, vm, report, report_word, state_word, now),
+		.at_ns = now,
 	};
 	struct lh_displaced *here;
 

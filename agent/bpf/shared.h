@@ -102,6 +102,7 @@ struct lh_displaced {
 	uint32_t vcpu_id;
 	uint32_t tid;
 	uint32_t told; /* enum lh_told */
+	uint64_t at_ns;
 };
 
 /* Ring `boost_ring`: a vCPU was preempted that holds a lock somebody waits for. */
@@ -109,7 +110,7 @@ struct lh_boost_event {
 	uint64_t vm_id;
 	uint64_t state_word;
 	uint64_t report_word;
-	uint64_t at_ns; /* of the preemption, ktime */
+	uint64_t at_ns; /* since when it has no CPU while somebody waits, ktime */
 	uint32_t vm_index;
 	uint32_t vcpu_id;
 };
@@ -164,7 +165,7 @@ LOCKHOST_ABI_ASSERT(sizeof(struct lh_kvm) == 24, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_registration) == 24, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_binding) == 48, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_agent_event) == 32, "shared with BPF");
-LOCKHOST_ABI_ASSERT(sizeof(struct lh_displaced) == 40, "shared with BPF");
+LOCKHOST_ABI_ASSERT(sizeof(struct lh_displaced) == 48, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_boost_event) == 40, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_hint_event) == 32, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_interest) == 256, "shared with BPF");

@@ -49,7 +49,7 @@ struct BoostRecord {
   uint64_t vm_id = 0;
   uint32_t vcpu_id = 0;
   BoostEnd end = BoostEnd::kReleased;
-  uint64_t preempted_at_ns = 0;
+  uint64_t preempted_at_ns = 0;  // since when it was, and was waited for
   uint64_t raised_at_ns = 0;
   uint64_t running_at_ns = 0;  // back on a CPU; 0: not before the end
   uint64_t ended_at_ns = 0;
