@@ -101,7 +101,12 @@ absl::Status AgentLink::AttachTable(Machine& machine, Runner& runner, Pages& pag
 }
 
 absl::Status AgentLink::ShareReports(const SharedMemory& reports, uint32_t slots) {
-  const auto address = reinterpret_cast<uint64_t>(reports.data());
+  return SetReportRegion(reinterpret_cast<uint64_t>(reports.data()), slots);
+}
+
+absl::Status AgentLink::WithdrawReports() { return SetReportRegion(0, 0); }
+
+absl::Status AgentLink::SetReportRegion(uint64_t address, uint32_t slots) {
   absl::Status sent = client_.SetReportRegion(vm_.vm_id, address, slots);
   if (!sent.ok()) return sent;
   absl::Status answer = AwaitAnswer();

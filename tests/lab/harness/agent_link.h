@@ -41,6 +41,8 @@ class AgentLink {
   // Says which report page the guest uses from now on. A source that cannot read guest
   // memory says so; that is no failure.
   absl::Status ShareReports(const SharedMemory& reports, uint32_t slots);
+  // From now on the agent reads none.
+  absl::Status WithdrawReports();
 
   // Lets the host boost this VM's preempted lock holders, or not. FAILED_PRECONDITION: it
   // cannot, and why.
@@ -53,6 +55,7 @@ class AgentLink {
   explicit AgentLink(agent::AgentClient client) : client_(std::move(client)) {}
   absl::Status AwaitVm(Runner& runner);
   absl::Status Drain();
+  absl::Status SetReportRegion(uint64_t address, uint32_t slots);
   // The answer to a request: OK, or FAILED_PRECONDITION with the agent's refusal.
   absl::Status AwaitAnswer();
 

@@ -122,7 +122,7 @@ absl::StatusOr<RunResult> Runner::Run(const RunSpec& spec, const std::function<v
   result.seconds = elapsed.count();
   result.acquisitions = counts;
   result.usage = *after - *before;
-  if (pages_.table_slots() != 0) {
+  if (pages_.table_slots() != 0 && spec.reports_readable()) {
     result.lock_holder_preemptions = pages_.LockHolderPreemptions() - preemptions;
   }
   if (absl::Status checked = Check(result); !checked.ok()) return checked;

@@ -24,8 +24,18 @@ struct RunSpec {
   std::chrono::milliseconds duration{1000};
   // Report page that the guestd of the gRPC path watches: what waits there is demand.
   bool show_demand = false;
+  // kLockhostGrpc: the host boosts whom the guest names over gRPC, and reads no report word
+  // itself, so that it does not know of lock-holder preemptions either.
+  bool grpc_boosts = false;
+  // Holders are boosted, whatever the subject.
+  bool boost = false;
 
   bool watched() const { return show_demand || subject == Subject::kLockhostGrpc; }
+  bool boosted() const {
+    return boost || subject == Subject::kLockhostBoost ||
+           (grpc_boosts && subject == Subject::kLockhostGrpc);
+  }
+  bool reports_readable() const { return !(grpc_boosts && subject == Subject::kLockhostGrpc); }
 };
 
 // Sums over the vCPUs of one run. Times in ns.

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::chrono::seconds kAgentTimeout{20};
 constexpr std::chrono::seconds kQuietTimeout{1};
+constexpr std::chrono::seconds kBusyTimeout{10};
 constexpr std::chrono::milliseconds kPollInterval{5};
 
 }  // namespace
@@ -92,11 +93,14 @@ void Session::AwaitQuiet() {
 
 // Which report page is in use, and whether this VM's holders are boosted.
 absl::Status Session::TellAgent(const RunSpec& spec) {
-  const bool boosted = spec.subject == Subject::kLockhostBoost;
-  if (shared_watched_ != spec.watched()) {
-    absl::Status told = link_->ShareReports(pages_->reports(spec.watched()), machine_->vcpus());
+  const bool boosted = spec.boosted();
+  const SharedMemory* reports =
+      spec.reports_readable() ? &pages_->reports(spec.watched()) : nullptr;
+  if (shared_ != reports) {
+    absl::Status told = reports == nullptr ? link_->WithdrawReports()
+                                           : link_->ShareReports(*reports, machine_->vcpus());
     if (!told.ok()) return told;
-    shared_watched_ = spec.watched();
+    shared_ = reports;
   }
   if (boosted_ == boosted) return absl::OkStatus();
   absl::Status told = link_->SetBoost(boosted);
@@ -117,10 +121,19 @@ absl::StatusOr<RunResult> Session::Run(const RunSpec& spec, const std::function<
   return result;
 }
 
+absl::Status Session::Busy(std::chrono::milliseconds time, bool boost) {
+  if (link_.has_value()) {
+    if (absl::Status told = TellAgent({.boost = boost}); !told.ok()) return told;
+  }
+  const auto end = std::chrono::steady_clock::now() + time;
+  return runner_->Busy(time + kBusyTimeout,
+                       [&] { return std::chrono::steady_clock::now() >= end; });
+}
+
 absl::Status Session::StopDaemons() {
   if (daemons_ != nullptr) daemons_->Stop();
   link_.reset();
-  shared_watched_.reset();
+  shared_ = nullptr;
   boosted_.reset();
   return pages_->DetachTable();
 }

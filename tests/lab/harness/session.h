@@ -5,6 +5,7 @@
 #ifndef LOCKHOST_TESTS_LAB_HARNESS_SESSION_H_
 #define LOCKHOST_TESTS_LAB_HARNESS_SESSION_H_
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -41,6 +42,8 @@ class Session {
   absl::Status UseAgent(const std::string& socket_path);
   // One run, as Runner::Run(); the agent is told which report page is in use.
   absl::StatusOr<RunResult> Run(const RunSpec& spec, const std::function<void()>& during = nullptr);
+  // Keeps all vCPUs busy without a lock for that long; `boost` as in RunSpec.
+  absl::Status Busy(std::chrono::milliseconds time, bool boost);
   // Ends what StartDaemons() brought up.
   absl::Status StopDaemons();
   // OK, or which daemon has died, and how.
@@ -48,6 +51,8 @@ class Session {
   // Null until StartDaemons() was called.
   Daemons* daemons() { return daemons_.get(); }
 
+  // The agent's name for this VM. REQUIRES: an agent is there.
+  uint64_t vm_id() const { return link_->vm().vm_id; }
   // What the agent works with; empty without an agent.
   const SourceFacts& source() const { return source_; }
   // Why holders cannot be boosted here; empty: they can. FAILED_PRECONDITION is what a run
@@ -70,8 +75,8 @@ class Session {
   SourceFacts source_;
   std::string why_not_boosted_ = "no agent";
   std::optional<AgentLink> link_;
-  std::optional<bool> shared_watched_;  // which report page the agent was told of
-  std::optional<bool> boosted_;         // what it was told last
+  const SharedMemory* shared_ = nullptr;  // the report page that the agent was told of
+  std::optional<bool> boosted_;           // what it was told last
 };
 
 }  // namespace lockhost::lab
