@@ -7,7 +7,7 @@ BENCH_FLAGS ?=
 CTEST_FLAGS ?=
 FUZZ_SECONDS ?= 300
 
-.PHONY: help demo test test-long fuzz bench bench-agent bench-locks bench-service install clean deps deps-long deps-bench
+.PHONY: help demo test test-long fuzz bench bench-agent bench-boost bench-locks bench-service install clean deps deps-long deps-bench
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make fuzz       libFuzzer on every parser of foreign bytes, FUZZ_SECONDS ($(FUZZ_SECONDS)) each"
 	@echo "make bench      the demo's grid with more and longer runs (half an hour)"
 	@echo "make bench-agent  what the agent costs, as root; 2 minutes; build/bench/agent.json"
+	@echo "make bench-boost  what it changes to run preempted lock holders at once, as root; 15 minutes; build/bench/boost.json"
 	@echo "make bench-service  what the hint service takes and costs, as root; 4 minutes; build/bench/service.json"
 	@echo "make bench-locks  the lock beside sixteen others; 10 minutes; build/bench/locks.json"
 	@echo "make install    build and install below PREFIX ($(PREFIX)); DESTDIR is honoured"
@@ -67,6 +68,11 @@ bench-agent: deps build/release/build.ninja
 	@cmake --build build/release --target lockhost-bench-agent
 	@mkdir -p build/bench
 	@build/release/tests/bench/agent/lockhost-bench-agent --json=build/bench/agent.json $(BENCH_FLAGS)
+
+bench-boost: deps build/release/build.ninja
+	@cmake --build build/release --target lockhost-bench-boost
+	@mkdir -p build/bench
+	@build/release/tests/bench/boost/lockhost-bench-boost --json=build/bench/boost.json $(BENCH_FLAGS)
 
 bench-service: deps build/release/build.ninja
 	@cmake --build build/release --target lockhost-bench-service
