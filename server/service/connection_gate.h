@@ -8,11 +8,11 @@
 #include <mutex>
 #include <vector>
 
+#include "common/token_bucket.h"
 #include "common/unique_fd.h"
 #include "server/directory/connection_counters.h"
 #include "server/service/limits.h"
 #include "server/service/relay.h"
-#include "server/service/token_bucket.h"
 
 namespace lockhost::server {
 

@@ -7,9 +7,9 @@
 #include <optional>
 #include <string_view>
 
+#include "common/token_bucket.h"
 #include "server/directory/connection_counters.h"
 #include "server/service/limits.h"
-#include "server/service/token_bucket.h"
 
 namespace lockhost::server {
 

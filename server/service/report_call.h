@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "lockhost/v1/hints.grpc.pb.h"
 #include "server/service/call_tag.h"
-#include "server/service/token_bucket.h"
+#include "common/token_bucket.h"
 
 namespace lockhost::server {
 

@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/token_bucket.h"
 #include "server/directory/tls_counters.h"
 #include "server/directory/vm_record.h"
 #include "server/service/accept_loop.h"
 #include "server/service/listener.h"
 #include "server/service/tls_stream.h"
-#include "server/service/token_bucket.h"
 #include "server/service/vm_server.h"
 #include "server/tls/tls_context.h"
 #include "server/tls/tls_guests.h"

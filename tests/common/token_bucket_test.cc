@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/service/token_bucket.h"
+#include "common/token_bucket.h"
 
 #include <gtest/gtest.h>
 
-namespace lockhost::server {
+namespace lockhost {
 namespace {
 
 constexpr uint64_t kSecond = 1'000'000'000;
@@ -54,4 +54,4 @@ TEST(TokenBucketTest, TakesManyOrNone) {
 }
 
 }  // namespace
-}  // namespace lockhost::server
+}  // namespace lockhost

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef LOCKHOST_SERVER_SERVICE_TOKEN_BUCKET_H_
-#define LOCKHOST_SERVER_SERVICE_TOKEN_BUCKET_H_
+#ifndef LOCKHOST_COMMON_TOKEN_BUCKET_H_
+#define LOCKHOST_COMMON_TOKEN_BUCKET_H_
 
 #include <algorithm>
 #include <cstdint>
 
-namespace lockhost::server {
+namespace lockhost {
 
 // So many a second on average, so many at once. Pure; the caller gives the time (ns).
 class TokenBucket {
@@ -35,6 +35,6 @@ class TokenBucket {
   uint64_t paid_until_ns_ = 0;
 };
 
-}  // namespace lockhost::server
+}  // namespace lockhost
 
-#endif  // LOCKHOST_SERVER_SERVICE_TOKEN_BUCKET_H_
+#endif  // LOCKHOST_COMMON_TOKEN_BUCKET_H_
