@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/kernel/cgroup_parse.h"
+#include "agent/kernel/cpu_cgroup.h"
 #include "client/page/hint_page.h"
 #include "tests/fuzz/fuzz_check.h"
 
@@ -36,6 +37,12 @@ void CheckCgroup(std::string_view text) {
   FUZZ_CHECK(ParseLibvirtCgroup(longer) == cgroup);
 }
 
+void CheckCpuCgroup(std::string_view text) {
+  const auto cgroup = ParseCpuCgroup(text);
+  FUZZ_CHECK(!cgroup || (cgroup->path.front() == '/' && cgroup->path.size() <= text.size()));
+  FUZZ_CHECK(!NamesAnother(text, {}) || text.find_first_of("0123456789") != std::string_view::npos);
+}
+
 }  // namespace
 }  // namespace lockhost::agent
 
@@ -43,5 +50,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text = lockhost::AsText(data, size);
   lockhost::agent::CheckUnitName(text);
   lockhost::agent::CheckCgroup(text);
+  lockhost::agent::CheckCpuCgroup(text);
   return 0;
 }
