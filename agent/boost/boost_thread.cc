@@ -53,7 +53,10 @@ absl::StatusOr<std::unique_ptr<BoostThread>> BoostThread::Start(const BoostFeed&
   if (!log.ok()) return log.status();
   auto platform = HostPlatform::Create(feed.vms_fd, mechanism, ledger, procfs);
   if (!platform.ok()) return platform.status();
-  std::unique_ptr<BoostThread> self(new BoostThread(*std::move(log), *std::move(platform), clock));
+  auto requests = BoostRequests::Create();
+  if (!requests.ok()) return requests.status();
+  std::unique_ptr<BoostThread> self(
+      new BoostThread(*std::move(log), *std::move(platform), *std::move(requests), clock));
   self->booster_ = std::make_unique<Booster>(limits, mechanism, self->platform_.get(), &self->log_);
   if (absl::Status status = self->Open(feed); !status.ok()) return status;
   std::promise<absl::Status> started;
@@ -76,7 +79,7 @@ absl::Status BoostThread::Open(const BoostFeed& feed) {
   if (!timer_.valid() || !epoll_.valid()) return absl::ErrnoToStatus(errno, "make a timer");
   ring_ = ring_buffer__new(feed.ring_fd, &BoostThread::OnEvent, this, nullptr);
   if (ring_ == nullptr) return absl::ErrnoToStatus(errno, "read the boost ring");
-  for (const int fd : {work_out_.get(), timer_.get(), feed.ring_fd}) {
+  for (const int fd : {work_out_.get(), timer_.get(), feed.ring_fd, requests_.fd()}) {
     if (absl::Status status = Await(epoll_.get(), fd); !status.ok()) return status;
   }
   return absl::OkStatus();
@@ -131,6 +134,12 @@ void BoostThread::SetEnabled(std::optional<uint32_t> vm_index, bool enabled) {
   });
 }
 
+void BoostThread::SetRepays(uint32_t vm_index, bool repays) {
+  Post([vm_index, repays](BoostThread& self) {
+    self.booster_->SetRepays(vm_index, repays, self.clock_.now_ns());
+  });
+}
+
 int BoostThread::OnEvent(void* self, void* data, size_t size) {
   auto& thread = *static_cast<BoostThread*>(self);
   const auto* event = static_cast<const lh_boost_event*>(data);
@@ -145,18 +154,36 @@ int BoostThread::OnEvent(void* self, void* data, size_t size) {
   return 0;
 }
 
+// Returns when to come back for what was left.
+uint64_t BoostThread::TakeRequests() {
+  const uint64_t now = clock_.now_ns();
+  if (requests_ended_) return 0;
+  if (now < requests_from_ns_) return requests_from_ns_;
+  const uint64_t from = requests_.Take(
+      now, [&](const BoostRequest& request) { booster_->Request(request, clock_.now_ns()); });
+  const bool was_waited_for = requests_from_ns_ == 0;
+  requests_from_ns_ = from;
+  requests_ended_ = requests_.fd() < 0;
+  if (requests_ended_ || was_waited_for == (from == 0)) return from;
+  epoll_event event{.events = EPOLLIN, .data = {.fd = requests_.fd()}};
+  epoll_ctl(epoll_.get(), from == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, requests_.fd(), &event);
+  return from;
+}
+
 void BoostThread::Run() {
   while (!stop_) {
     epoll_event events[4];
     const int count = epoll_wait(epoll_.get(), events, std::size(events), -1);
     // A boost that is asked for is the urgent thing.
     ring_buffer__consume(ring_);
+    const uint64_t come_back = TakeRequests();
     for (int i = 0; i < count; ++i) {
       if (events[i].data.fd == work_out_.get()) DoPostedWork();
     }
     const uint64_t now = clock_.now_ns();
     const uint64_t look = booster_->Look(now);
-    SetTimer(std::min(look, platform_->repayment().Look(now)));
+    const uint64_t repay = platform_->repayment().Look(now);
+    SetTimer(std::min({look, repay, come_back == 0 ? UINT64_MAX : come_back}));
     Publish();
     platform_->CatchUp();
   }

@@ -48,6 +48,15 @@ void Booster::SetEnabled(bool enabled, uint64_t now_ns) {
   for (auto& [vm_index, vm] : vms_) Listen(vm_index, vm, now_ns);
 }
 
+void Booster::SetRepays(uint32_t vm_index, bool repays, uint64_t now_ns) {
+  const auto vm = vms_.find(vm_index);
+  if (vm == vms_.end()) return;
+  vm->second.repays = repays;
+  const double unpaid = std::min(limits_.vm_share, limits_.unpaid_vm_share);
+  vm->second.budget.SetShare(now_ns, repays ? limits_.vm_share : unpaid);
+  Listen(vm_index, vm->second, now_ns);
+}
+
 // What could not be granted is not even to wake us.
 void Booster::Listen(uint32_t vm_index, Vm& vm, uint64_t now_ns) {
   const bool on = enabled_ && vm.enabled && mechanism_ != BoostMechanism::kNone;
@@ -55,7 +64,10 @@ void Booster::Listen(uint32_t vm_index, Vm& vm, uint64_t now_ns) {
                                  host_budget_.FilledAt(now_ns, limits_.longest_ns));
   platform_.ListenFrom(vm_index, on ? from : UINT64_MAX);
   vm.figures.enabled = on;
+  vm.figures.repays = vm.repays;
   vm.figures.budget_left_ns = static_cast<int64_t>(vm.budget.left_ns(now_ns));
+  vm.figures.budget_share = vm.budget.share();
+  vm.figures.budget_burst_ns = vm.budget.burst_ns();
   vm.figures.updated_at_ns = now_ns;
   changed_.insert(vm_index);
 }
@@ -83,9 +95,9 @@ std::optional<BoostDenial> Booster::WhyNot(const BoostRequest& request, Vm& vm, 
   return std::nullopt;
 }
 
-void Booster::Deny(uint32_t vm_index, Vm& vm, BoostDenial denial) {
-  changed_.insert(vm_index);
-  ++vm.figures.denied[static_cast<size_t>(denial)];
+void Booster::Deny(const BoostRequest& request, Vm& vm, BoostDenial denial) {
+  changed_.insert(request.vm_index);
+  ++vm.figures.denied[static_cast<size_t>(request.asker)][static_cast<size_t>(denial)];
 }
 
 void Booster::Request(const BoostRequest& request, uint64_t now_ns) {
@@ -93,15 +105,19 @@ void Booster::Request(const BoostRequest& request, uint64_t now_ns) {
   if (found == vms_.end() || found->second.vm_id != request.vm_id) return;  // it has just gone
   Vm& vm = found->second;
   if (IsBoosted(request)) return;  // told twice, by BPF and by the guest
-  if (const auto denial = WhyNot(request, vm, now_ns)) return Deny(request.vm_index, vm, *denial);
+  if (const auto denial = WhyNot(request, vm, now_ns)) return Deny(request, vm, *denial);
   const int32_t tid = platform_.Owner(request.vm_index, request.vcpu_id);
-  if (tid == 0) return Deny(request.vm_index, vm, BoostDenial::kStale);
+  if (tid == 0) return Deny(request, vm, BoostDenial::kStale);
   const absl::Status raised = platform_.Raise(request.vm_index, tid);
-  if (absl::IsFailedPrecondition(raised))
-    return Deny(request.vm_index, vm, BoostDenial::kNotOrdinary);
-  if (!raised.ok()) return Deny(request.vm_index, vm, BoostDenial::kRefused);
+  if (absl::IsFailedPrecondition(raised)) return Deny(request, vm, BoostDenial::kNotOrdinary);
+  if (!raised.ok()) return Deny(request, vm, BoostDenial::kRefused);
   vm.granted[request.vcpu_id] = request.state_word;
   boosts_.push_back({.request = request, .tid = tid, .raised_at_ns = now_ns});
+  // A guest is not asked for times: the table has them, of this very state.
+  uint64_t& preempted_at_ns = boosts_.back().request.at_ns;
+  if (preempted_at_ns == 0) {
+    preempted_at_ns = std::min(platform_.SinceNs(request.vm_index, request.vcpu_id), now_ns);
+  }
   // The tid was the vCPU's before; it must be so after, or somebody else was meant.
   if (platform_.Owner(request.vm_index, request.vcpu_id) == tid) return;
   End(boosts_.back(), BoostEnd::kGone, now_ns);
@@ -154,6 +170,7 @@ void Booster::End(const Boost& boost, BoostEnd end, uint64_t now_ns) {
   log_.Append({.vm_id = boost.request.vm_id,
                .vcpu_id = boost.request.vcpu_id,
                .end = end,
+               .asker = boost.request.asker,
                .preempted_at_ns = boost.request.at_ns,
                .raised_at_ns = boost.raised_at_ns,
                .running_at_ns = boost.running_at_ns,
@@ -162,11 +179,11 @@ void Booster::End(const Boost& boost, BoostEnd end, uint64_t now_ns) {
   if (found == vms_.end()) return;
   Vm& vm = found->second;
   const uint64_t used = UsedNs(boost, now_ns);
-  ++vm.figures.ended[static_cast<size_t>(end)];
+  ++vm.figures.ended[static_cast<size_t>(boost.request.asker)][static_cast<size_t>(end)];
   vm.figures.boosted_ns += used;
   vm.budget.Take(now_ns, used);
   host_budget_.Take(now_ns, used);
-  platform_.Charge(boost.request.vm_index, boost.tid, used, now_ns);
+  if (vm.repays) platform_.Charge(boost.request.vm_index, boost.tid, used, now_ns);
   Listen(boost.request.vm_index, vm, now_ns);
 }
 

@@ -20,6 +20,7 @@ namespace lockhost::agent {
 struct BoostLimits {
   uint64_t longest_ns = 200'000;  // of one boost, from 20 us to 2 ms
   double vm_share = 0.05;         // of one CPU, that a VM may use on average
+  double unpaid_vm_share = 0.01;  // the same for one that cannot be made to pay it back
   double host_share = 0.05;       // the same for all VMs together, of one CPU
   uint64_t burst_ns = 10'000'000;
   uint32_t at_once = 1;  // boosted threads; fewer than CPUs, so that one is left for the rest
@@ -30,9 +31,10 @@ struct BoostRequest {
   uint64_t vm_id = 0;
   uint32_t vm_index = 0;
   uint32_t vcpu_id = 0;
+  BoostAsker asker = BoostAsker::kDirect;
   uint64_t state_word = 0;   // of that preemption; anything later makes the request stale
   uint64_t report_word = 0;  // of the lock that it held; 0: not known
-  uint64_t at_ns = 0;        // when it was preempted
+  uint64_t at_ns = 0;        // when it was preempted; 0: not known
 };
 
 // What the booster does to the world. `vm_index` is that of a VM that was added.
@@ -75,6 +77,9 @@ class Booster {
   // Of one VM, or of all: the off switch.
   void SetVmEnabled(uint32_t vm_index, bool enabled, uint64_t now_ns);
   void SetEnabled(bool enabled, uint64_t now_ns);
+  // Whether what it is boosted for can be collected from the VM, as is believed at first.
+  // Otherwise it may use less, and that is all that its neighbours lose.
+  void SetRepays(uint32_t vm_index, bool repays, uint64_t now_ns);
 
   void Request(const BoostRequest& request, uint64_t now_ns);
   // Ends what is over; returns when to look again, UINT64_MAX: not before another request.
@@ -90,6 +95,7 @@ class Booster {
   struct Vm {
     uint64_t vm_id;
     bool enabled = true;
+    bool repays = true;
     BoostBudget budget;
     BoostFigures figures{};
     std::map<uint32_t, uint64_t> granted{};  // by vCPU: the preemption it was boosted for
@@ -104,7 +110,7 @@ class Booster {
 
   std::optional<BoostDenial> WhyNot(const BoostRequest& request, Vm& vm, uint64_t now_ns);
   bool IsBoosted(const BoostRequest& request) const;
-  void Deny(uint32_t vm_index, Vm& vm, BoostDenial denial);
+  void Deny(const BoostRequest& request, Vm& vm, BoostDenial denial);
   void Listen(uint32_t vm_index, Vm& vm, uint64_t now_ns);
   std::optional<BoostEnd> IsOver(Boost& boost, uint64_t now_ns);
   void End(const Boost& boost, BoostEnd end, uint64_t now_ns);

@@ -27,6 +27,13 @@ class BoostBudget {
     }
     return left_ns_;
   }
+  double share() const { return share_; }
+  uint64_t burst_ns() const { return static_cast<uint64_t>(burst_ns_); }
+  // From now on. REQUIRES: 0 < share.
+  void SetShare(uint64_t now_ns, double share) {
+    left_ns(now_ns);
+    share_ = share;
+  }
   void Take(uint64_t now_ns, uint64_t used_ns) {
     left_ns(now_ns);
     left_ns_ -= static_cast<double>(used_ns);

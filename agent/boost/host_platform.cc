@@ -49,6 +49,15 @@ int32_t HostPlatform::Owner(uint32_t vm_index, uint32_t vcpu_id) {
   return static_cast<int32_t>(std::atomic_ref(owner).load(std::memory_order_acquire));
 }
 
+int32_t HostPlatform::SomeOwner(uint32_t vm_index) const {
+  if (vm_index >= LH_MAX_VMS) return 0;
+  for (uint32_t& owner : vms_[vm_index].owner) {
+    const uint32_t tid = std::atomic_ref(owner).load(std::memory_order_acquire);
+    if (tid != 0) return static_cast<int32_t>(tid);
+  }
+  return 0;
+}
+
 std::optional<uint64_t> HostPlatform::ReportWord(uint32_t vm_index, uint32_t vcpu_id) {
   lh_vm& vm = vms_[vm_index];
   const uint64_t page = std::atomic_ref(vm.report_address).load(std::memory_order_acquire);

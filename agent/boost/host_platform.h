@@ -33,6 +33,8 @@ class HostPlatform : public BoostPlatform {
   // REQUIRES: none of its threads is boosted.
   void RemoveVm(uint32_t vm_index);
   Repayment& repayment() { return repayment_; }
+  // The first of the VM's vCPUs that has a thread; 0: none has. Thread-safe.
+  int32_t SomeOwner(uint32_t vm_index) const;
   // What is not urgent.
   void CatchUp() { control_.CatchUp(); }
 

@@ -28,8 +28,8 @@ double MadeUpNs(double run_ns, double wanted_ns, double weight_ratio);
 // a while: the time of a boost is not counted by the kernel's fair scheduler. Done in the
 // background, milliseconds later; what is owed is measured, not assumed.
 //
-// The weight of a thread matters among the threads of its cgroup. Where each vCPU has a
-// cgroup of its own nothing is collected that way; the budget alone bounds the gain then.
+// The weight of a thread matters among the threads of its cgroup: of a VM that has its cgroup
+// to itself nothing is collected that way (kernel/cpu_cgroup.h), and it is not charged.
 // Not thread-safe.
 class Repayment {
  public:

@@ -24,11 +24,10 @@ absl::StatusOr<AgentEvent> ParseSource(Packet& packet) {
   if (!message.ok()) return message.status();
   SourceEvent event;
   event.message = *message;
-  const std::pair<uint32_t, UniqueFd*> places[] = {{kHintRingFd, &event.hint_ring},
-                                                   {kInterestFd, &event.interest},
-                                                   {kStatsFd, &event.stats},
-                                                   {kHostPageFd, &event.host_page},
-                                                   {kBoostLogFd, &event.boost_log}};
+  const std::pair<uint32_t, UniqueFd*> places[] = {
+      {kHintRingFd, &event.hint_ring}, {kInterestFd, &event.interest},
+      {kStatsFd, &event.stats},        {kHostPageFd, &event.host_page},
+      {kBoostLogFd, &event.boost_log}, {kBoostRequestsFd, &event.boost_requests}};
   const auto expected = static_cast<size_t>(std::popcount(message->descriptors));
   if (packet.fds.size() != expected || (message->descriptors & kInterestFd) == 0) {
     return WrongDescriptors();
@@ -83,6 +82,19 @@ absl::StatusOr<AgentEvent> ParseEvent(Packet& packet) {
 }
 
 }  // namespace
+
+absl::Status SendBoostRequest(int socket, uint64_t vm_id, uint32_t vm_index, uint32_t vcpu_id,
+                              uint64_t revision) {
+  auto message = MakeMessage<BoostVcpuMessage>(MessageType::kBoostVcpu);
+  message.vm_id = vm_id;
+  message.vm_index = vm_index;
+  message.vcpu_id = vcpu_id;
+  message.revision = revision;
+  const auto sent = SendPacket(socket, MessageBytes(message), {});
+  if (!sent.ok()) return sent.status();
+  if (!*sent) return absl::ResourceExhaustedError("the booster's socket is full");
+  return absl::OkStatus();
+}
 
 absl::StatusOr<AgentClient> AgentClient::Connect(const std::string& path) {
   sockaddr_un address{};

@@ -22,12 +22,13 @@ namespace lockhost::agent {
 // What the agent says. Descriptors belong to whoever takes the event.
 struct SourceEvent {
   SourceMessage message;
-  UniqueFd hint_ring;  // BPF ring buffer of HintEvent; invalid unless the source is BPF
-  UniqueFd interest;   // kMaxVms InterestEntry, to be mapped shared and writable; BPF array
-                       // map, or a memfd sealed against resizing
-  UniqueFd stats;      // for StatsReader::Attach; invalid where the source keeps none
-  UniqueFd host_page;  // for HostPageReader::Attach
-  UniqueFd boost_log;  // for BoostLogReader::Attach; invalid where nothing is boosted
+  UniqueFd hint_ring;       // BPF ring buffer of HintEvent; invalid unless the source is BPF
+  UniqueFd interest;        // kMaxVms InterestEntry, to be mapped shared and writable; BPF array
+                            // map, or a memfd sealed against resizing
+  UniqueFd stats;           // for StatsReader::Attach; invalid where the source keeps none
+  UniqueFd host_page;       // for HostPageReader::Attach
+  UniqueFd boost_log;       // for BoostLogReader::Attach; invalid where nothing is boosted
+  UniqueFd boost_requests;  // for SendBoostRequest(); as boost_log
 };
 struct VmEvent {
   VmMessage message;
@@ -43,6 +44,12 @@ struct ErrorEvent {
 };
 using AgentEvent =
     std::variant<SourceEvent, VmEvent, VmGoneEvent, SyncedEvent, AckEvent, ErrorEvent>;
+
+// Asks the booster, over SourceEvent.boost_requests, for a boost of a vCPU that was preempted
+// at that revision. Not answered: what became of it the host page counts. RESOURCE_EXHAUSTED:
+// too many requests wait already; UNAVAILABLE: nothing is boosted any more. Thread-safe.
+absl::Status SendBoostRequest(int socket, uint64_t vm_id, uint32_t vm_index, uint32_t vcpu_id,
+                              uint64_t revision);
 
 // The client's end of the agent's channel: lockhostd subscribes with it, a VMM asks
 // for its own table. Requests are sent at once; answers arrive as events, in order,

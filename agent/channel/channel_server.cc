@@ -162,11 +162,10 @@ absl::Status ChannelServer::Refuse(Peer& peer, const std::string& text) {
 absl::Status ChannelServer::SendSource(Peer& peer, const SourceAnnouncement& source) {
   SourceMessage message = source.message;
   std::vector<int> fds;
-  const std::pair<uint32_t, int> all[] = {{kHintRingFd, source.hint_ring_fd},
-                                          {kInterestFd, source.interest_fd},
-                                          {kStatsFd, source.stats_fd},
-                                          {kHostPageFd, source.host_page_fd},
-                                          {kBoostLogFd, source.boost_log_fd}};
+  const std::pair<uint32_t, int> all[] = {
+      {kHintRingFd, source.hint_ring_fd}, {kInterestFd, source.interest_fd},
+      {kStatsFd, source.stats_fd},        {kHostPageFd, source.host_page_fd},
+      {kBoostLogFd, source.boost_log_fd}, {kBoostRequestsFd, source.boost_requests_fd}};
   for (const auto& [bit, fd] : all) {
     if (fd < 0) continue;
     message.descriptors |= bit;

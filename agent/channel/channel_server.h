@@ -31,6 +31,7 @@ struct SourceAnnouncement {
   int stats_fd = -1;
   int host_page_fd = -1;
   int boost_log_fd = -1;
+  int boost_requests_fd = -1;
 };
 struct VmAnnouncement {
   VmMessage message;

@@ -20,7 +20,7 @@ namespace lockhost::agent {
 // One record of the channel as it came over the socket: bytes and descriptors,
 // checked for nothing yet but that they fit.
 inline constexpr size_t kMaxPacketBytes = 1024;
-inline constexpr size_t kMaxPacketFds = 5;
+inline constexpr size_t kMaxPacketFds = 6;
 
 struct Packet {
   std::array<std::byte, kMaxPacketBytes> bytes;

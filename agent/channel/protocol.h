@@ -12,6 +12,8 @@
  *     space (kReportRegion), register its own threads as vCPUs where KVM cannot
  *     show them (kRegisterVcpus);
  *   - root may switch boosts on and off (kSetBoost).
+ * Subscribers get, besides, a socket of the same kind into the booster itself: what is
+ * asked there (kBoostVcpu) is urgent, and the rest of the agent is not.
  * A record of another size, type or version closes the connection.
  */
 #ifndef LOCKHOST_AGENT_CHANNEL_PROTOCOL_H_
@@ -21,7 +23,7 @@
 
 namespace lockhost::agent {
 
-inline constexpr uint32_t kChannelVersion = 3;
+inline constexpr uint32_t kChannelVersion = 4;
 inline constexpr uint32_t kMaxVms = 256;
 inline constexpr uint32_t kMaxRegisteredVcpus = 128;
 
@@ -32,6 +34,7 @@ enum class MessageType : uint32_t {
   kReportRegion = 3,   // -> kAck or kError
   kRegisterVcpus = 4,  // -> kVm or kError
   kSetBoost = 5,       // -> kAck or kError
+  kBoostVcpu = 6,      // over kBoostRequestsFd alone, and never answered
   // From the agent.
   kSource = 16,  // fds: see SourceFd. Sent again when another source takes over.
   kVm = 17,      // fd: the VM's table. Sent again whenever a fact changes.
@@ -77,13 +80,24 @@ struct SetBoostMessage {
   uint32_t reserved;
 };
 
+// A guest says that this vCPU holds a lock somebody waits for. Does nothing unless it is
+// still preempted at that revision, and the VM's boosts are on and paid for.
+struct BoostVcpuMessage {
+  MessageHeader header;
+  uint64_t vm_id;
+  uint32_t vm_index;  // as in kVm
+  uint32_t vcpu_id;
+  uint64_t revision;  // of the vCPU's slot
+};
+
 // Descriptors that come with kSource, in this order; bits of SourceMessage.descriptors.
 enum SourceFd : uint32_t {
   kHintRingFd = 1,  // BPF ring buffer of HintEvent; without it tables are to be polled under demand
   kInterestFd = 2,  // kMaxVms InterestEntry: BPF array, or a memfd. Always there
   kStatsFd = 4,     // array of lockhost_vcpu_stats (agent/table/vcpu_stats.h), of all VMs
   kHostPageFd = 8,  // HostPage (agent/table/host_page.h)
-  kBoostLogFd = 16,  // agent/table/boost_log.h; not there where nothing is boosted
+  kBoostLogFd = 16,       // agent/table/boost_log.h; not there where nothing is boosted
+  kBoostRequestsFd = 32,  // SOCK_SEQPACKET, for kBoostVcpu; as above
 };
 
 struct SourceMessage {

@@ -43,6 +43,8 @@ std::vector<SourceCounter> Agent::AllCounters() {
   all.push_back({"malformed records", channel.malformed, false, "channel_malformed"});
   all.push_back({"requests refused", channel.refused, false, "channel_refused"});
   all.push_back({"peers that did not read", channel.too_slow, false, "channel_too_slow"});
+  all.push_back({"boosters that hear no guests' requests any more: malformed ones came",
+                 boosts_->requests_ended() ? uint64_t{1} : 0, true, "boost_requests_ended"});
   return all;
 }
 
@@ -56,6 +58,7 @@ void Agent::AdviseModes() {
 void Agent::WriteHostPage() {
   HostFigures figures = overcommit_.host();
   SetFieldText(figures.boost_mechanism, NameOf(boosts_->mechanism()));
+  SetFieldText(figures.boost_reason, boosts_->reason());
   for (const SourceCounter& counter : AllCounters()) {
     if (counter.id.empty() || figures.counter_count == kMaxHostCounters) continue;
     HostFigures::Counter& place = figures.counters[figures.counter_count++];
@@ -71,6 +74,7 @@ void Agent::WriteHostPage() {
     place.live_vcpus = vm.counts.live;
     place.kvm_stats.fill(kNotKnown);
     const KvmStatValues kvm = kvm_stats_.Of(vm_id);
+    boosts_->LookAtCgroup(vm, sysfs_root_);
     place.boost = boosts_->Figures(vm.record.vm_index);
     for (size_t i = 0; i < kvm.size(); ++i) place.kvm_stats[i] = kvm[i].value_or(kNotKnown);
   }

@@ -28,7 +28,8 @@ SourceAnnouncement Agent::DescribeSource() {
           chosen_.source->interest_fd(),
           chosen_.source->stats_fd(),
           host_page_->fd(),
-          boosts_->log_fd()};
+          boosts_->log_fd(),
+          boosts_->requests_fd()};
 }
 
 std::vector<VmAnnouncement> Agent::AllVms() {

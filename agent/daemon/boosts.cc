@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/kernel/cpu_cgroup.h"
+
 namespace lockhost::agent {
 namespace {
 
@@ -98,6 +100,16 @@ absl::Status Boosts::SetEnabled(std::optional<uint32_t> vm_index, bool enabled) 
   if (!vm_index) enabled_ = enabled;
   thread_->SetEnabled(vm_index, enabled);
   return absl::OkStatus();
+}
+
+void Boosts::LookAtCgroup(const Vm& vm, const std::string& sysfs_root) {
+  if (thread_ == nullptr) return;
+  const uint32_t vm_index = vm.record.vm_index;
+  const int32_t tid = thread_->SomeVcpuThread(vm_index);
+  if (tid == 0) return;
+  const auto alone = HasCpuCgroupToItself(procfs_, sysfs_root, vm.record.process.pid, tid);
+  const bool repays = !alone.value_or(false);
+  if (repays != (thread_->Figures(vm_index).repays != 0)) thread_->SetRepays(vm_index, repays);
 }
 
 BoostFigures Boosts::Figures(uint32_t vm_index) const {

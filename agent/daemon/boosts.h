@@ -37,8 +37,14 @@ class Boosts {
   // nullopt: every VM, also those to come. FAILED_PRECONDITION: nothing can be boosted.
   absl::Status SetEnabled(std::optional<uint32_t> vm_index, bool enabled);
 
+  // Finds out whether what the VM is boosted for can be collected from it. To be called now
+  // and then: its threads may be moved to other cgroups.
+  void LookAtCgroup(const Vm& vm, const std::string& sysfs_root);
+
   BoostFigures Figures(uint32_t vm_index) const;
   int log_fd() const { return thread_ == nullptr ? -1 : thread_->log_fd(); }
+  int requests_fd() const { return thread_ == nullptr ? -1 : thread_->requests_fd(); }
+  bool requests_ended() const { return thread_ != nullptr && thread_->requests_ended(); }
   BoostMechanism mechanism() const;
   // Why nothing, or not the best mechanism, is in use; empty otherwise.
   const std::string& reason() const { return reason_; }

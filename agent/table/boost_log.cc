@@ -13,13 +13,20 @@ namespace lockhost::agent {
 namespace {
 
 constexpr uint64_t kMagic = 0x474f4c54'534f4f42;  // "BOOSTLOG"
-constexpr uint64_t kVersion = 1;
+constexpr uint64_t kVersion = 2;
 
 static_assert(std::is_trivially_copyable_v<BoostRecord>);
 using Words = std::array<uint64_t, sizeof(BoostRecord) / sizeof(uint64_t)>;
 static_assert(sizeof(Words) == sizeof(BoostRecord));
 
 }  // namespace
+
+int64_t BudgetLeftNs(const BoostFigures& figures, uint64_t now_ns) {
+  const uint64_t since = now_ns > figures.updated_at_ns ? now_ns - figures.updated_at_ns : 0;
+  const double left = static_cast<double>(figures.budget_left_ns) +
+                      figures.budget_share * static_cast<double>(since);
+  return static_cast<int64_t>(std::min(left, static_cast<double>(figures.budget_burst_ns)));
+}
 
 // Each place is a record whose id, its first word, is 0 while the rest changes.
 struct BoostLog {

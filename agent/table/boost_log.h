@@ -16,6 +16,14 @@
 // stores, so that it costs nobody a wake-up, and read by who wants to trace.
 namespace lockhost::agent {
 
+// Who asked for a boost.
+enum class BoostAsker : uint32_t {
+  kDirect,  // BPF, by the vCPU's report word
+  kGrpc,    // the guest, by a message to lockhostd
+};
+inline constexpr std::string_view kBoostAskerNames[] = {"direct", "grpc"};
+inline constexpr size_t kBoostAskers = std::size(kBoostAskerNames);
+
 // How a boost ended.
 enum class BoostEnd : uint32_t {
   kReleased,  // the lock that it was for was let go
@@ -49,6 +57,8 @@ struct BoostRecord {
   uint64_t vm_id = 0;
   uint32_t vcpu_id = 0;
   BoostEnd end = BoostEnd::kReleased;
+  BoostAsker asker = BoostAsker::kDirect;
+  uint32_t reserved = 0;
   uint64_t preempted_at_ns = 0;  // since when it was, and was waited for
   uint64_t raised_at_ns = 0;
   uint64_t running_at_ns = 0;  // back on a CPU; 0: not before the end
@@ -59,16 +69,22 @@ struct BoostRecord {
 
 // Of one VM, since it was found.
 struct BoostFigures {
-  std::array<uint64_t, kBoostEnds> ended{};      // by BoostEnd
-  std::array<uint64_t, kBoostDenials> denied{};  // by BoostDenial
-  uint64_t boosted_ns = 0;                       // for which a boosted vCPU had a CPU
-  int64_t budget_left_ns = 0;                    // at updated_at_ns; it fills up by itself
-  uint64_t updated_at_ns = 0;                    // CLOCK_MONOTONIC
-  uint64_t debt_ns = 0;                          // boosted time that is still to be made up for
+  std::array<std::array<uint64_t, kBoostEnds>, kBoostAskers> ended{};
+  std::array<std::array<uint64_t, kBoostDenials>, kBoostAskers> denied{};
+  uint64_t boosted_ns = 0;       // for which a boosted vCPU had a CPU
+  int64_t budget_left_ns = 0;    // at updated_at_ns; it fills up by itself, see BudgetLeftNs()
+  double budget_share = 0;       // by which it fills up, of one CPU
+  uint64_t budget_burst_ns = 0;  // up to here
+  uint64_t updated_at_ns = 0;    // CLOCK_MONOTONIC
+  uint64_t debt_ns = 0;          // boosted time that is still to be made up for
   uint64_t enabled = 0;
+  uint64_t repays = 0;  // 0: what it is boosted for cannot be collected, so it is boosted less
 
   bool operator==(const BoostFigures&) const = default;
 };
+
+// What the budget has come to since. Pure.
+int64_t BudgetLeftNs(const BoostFigures& figures, uint64_t now_ns);
 
 struct BoostLog;
 

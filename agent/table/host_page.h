@@ -20,7 +20,7 @@
 namespace lockhost::agent {
 
 inline constexpr uint64_t kHostPageMagic = 0x45474150'54534f48;  // "HOSTPAGE"
-inline constexpr uint32_t kHostPageVersion = 2;
+inline constexpr uint32_t kHostPageVersion = 3;
 inline constexpr uint32_t kMaxHostCounters = 64;
 
 // Means over the last second and the last ten.
@@ -57,6 +57,7 @@ struct HostFigures {
   uint32_t counter_count = 0;
   uint32_t reserved = 0;
   char boost_mechanism[8] = {};  // "fifo", "nice"; "none": nothing is boosted
+  char boost_reason[152] = {};   // why nothing, or not the best mechanism; empty: it is the best
   struct Counter {
     char id[40];
     uint64_t value;

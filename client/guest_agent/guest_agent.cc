@@ -15,6 +15,8 @@ constexpr uint64_t kNsPerSecond = 1'000'000'000;
 // After a wake-up for nothing: so that an application that does nothing but wake the
 // bell's futex cannot make a busy loop of it.
 constexpr uint64_t kPauseAfterFalseRingNs = 1'000'000;
+// Under demand each ring is a message to the host.
+constexpr uint64_t kPauseAfterEarlyLookNs = 5'000'000;
 
 // Shared futex: the word may lie in a file that other processes map. Any reason to
 // return is fine: the caller looks for itself.
@@ -54,12 +56,19 @@ GuestAgent::GuestAgent(Options options, Clock clock, HostLink::Observer observer
       hints_(std::move(hints)),
       reports_(std::move(reports)),
       receiver_(&hints_, &stats_, clock, options_.receiver),
-      watch_(&reports_, options_.demand) {
+      watch_(&reports_, options_.demand),
+      holders_(&reports_, clock) {
   observer.on_stopped = [this, told = std::move(observer.on_stopped)](const absl::Status& why) {
     refusal_ = why;
     refused_ = true;
     if (told) told(why);
     Poke();
+  };
+  observer.on_message = [this](HostLink& link, const v1::WatchHintsResponse& message) {
+    const v1::ReportHoldersRequest* report = holders_.AnswerTo(message);
+    if (report != nullptr && link.Send(*report)) {
+      stats_.holder_reports.fetch_add(1, std::memory_order_relaxed);
+    }
   };
   link_ = std::make_unique<HostLink>(options_.host, &receiver_, &stats_, std::move(observer));
 }
@@ -99,8 +108,14 @@ absl::Status GuestAgent::Run() {
   return refused_ ? refusal_ : absl::OkStatus();
 }
 
+// A ring makes the next look come early: PreemptedHolders has armed the bell.
 void GuestAgent::SleepBetweenLooks() {
-  WaitOn(&poke_, std::atomic_ref(poke_).load(), watch_.limits().look_interval_ns);
+  uint32_t* const bell = reports_.bell();
+  const uint32_t before = std::atomic_ref(*bell).load();
+  if (looked_early_) WaitOn(&poke_, std::atomic_ref(poke_).load(), kPauseAfterEarlyLookNs);
+  if (stopping()) return;
+  WaitOn(bell, before, watch_.limits().look_interval_ns);
+  looked_early_ = std::atomic_ref(*bell).load() != before;
   if (!stopping()) Tell(watch_.Step());
 }
 
@@ -129,7 +144,8 @@ void GuestAgent::Tell(DemandWatch::Change change) {
   for (const uint32_t vcpu_id : watch_.awaited()) {
     v1::HolderReport* holder = request_.add_holders();
     holder->set_vcpu_id(vcpu_id);
-    holder->set_revision(receiver_.revision(vcpu_id));
+    // The mark may be old: to be run again only who is waited for now.
+    if (reports_.IsAwaitedHolder(vcpu_id)) holder->set_revision(receiver_.revision(vcpu_id));
     holder->set_contended(true);
   }
   if (ended) receiver_.SetDemand(false);

@@ -14,6 +14,7 @@
 #include "client/guest_agent/hint_page_writer.h"
 #include "client/guest_agent/hint_receiver.h"
 #include "client/guest_agent/host_link.h"
+#include "client/guest_agent/preempted_holders.h"
 #include "client/guest_agent/report_page.h"
 #include "client/guest_agent/stats.h"
 #include "common/clock.h"
@@ -21,7 +22,8 @@
 namespace lockhost::guest_agent {
 
 // The guest agent: writes the hint page from the host's stream, tells the host of
-// demand. Two threads: the link's, which reads hints, and the caller of Run().
+// demand and of preempted holders. Two threads: the link's, which reads hints and answers
+// them, and the caller of Run().
 class GuestAgent {
  public:
   struct Options {
@@ -70,6 +72,8 @@ class GuestAgent {
   Stats stats_;
   HintReceiver receiver_;
   DemandWatch watch_;
+  PreemptedHolders holders_;          // the link's thread's
+  bool looked_early_ = false;         // under demand: the bell was rung before the time
   v1::ReportHoldersRequest request_;  // reused
   std::atomic<bool> stop_{false};
   std::atomic<bool> refused_{false};  // the host's status is in refusal_

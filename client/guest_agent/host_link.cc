@@ -211,6 +211,7 @@ absl::Status HostLink::ReadStream(Connection* connection) {
       backoff_.Reset();
       if (observer_.on_connected) observer_.on_connected();
     }
+    if (observer_.on_message) observer_.on_message(*this, message);
   }
   return ToAbsl(reader->Finish());
 }
@@ -222,6 +223,7 @@ bool HostLink::WaitBeforeRetry(uint64_t delay_ns) {
 }
 
 bool HostLink::Send(const v1::ReportHoldersRequest& request) {
+  const std::lock_guard sending(send_mutex_);
   std::shared_ptr<Connection> connection;
   {
     const std::lock_guard lock(mutex_);

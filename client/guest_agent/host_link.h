@@ -27,7 +27,7 @@ struct TlsFiles {
 
 // The connection to the host: one thread that reads hints (a synchronous read, so that
 // from the socket to the page there is no second thread) and reconnects by itself; and
-// the stream of reports, written by the caller's thread without ever blocking it.
+// the stream of reports, written by whoever has one without ever blocking it.
 class HostLink {
  public:
   struct Options {
@@ -41,6 +41,8 @@ class HostLink {
   // Told by the reading thread, where set; must not block.
   struct Observer {
     std::function<void()> on_connected;
+    // A message of the host was taken in. It may Send() what follows from it.
+    std::function<void(HostLink& link, const v1::WatchHintsResponse& message)> on_message = {};
     std::function<void(const absl::Status& why, uint64_t retry_in_ns)> on_lost;
     std::function<void(const absl::Status& why)> on_stopped;  // for good: see DecideAfterStream
   };
@@ -53,7 +55,7 @@ class HostLink {
   HostLink& operator=(const HostLink&) = delete;
 
   // Hands a report to gRPC. False: not connected, or the one before is still on its way
-  // (never more than one is); it is then lost, and counted. One thread may call it.
+  // (never more than one is); it is then lost, and counted. Thread-safe.
   bool Send(const v1::ReportHoldersRequest& request);
 
  private:
@@ -75,7 +77,8 @@ class HostLink {
   bool stop_ = false;                       // guarded by mutex_
   std::shared_ptr<Connection> connection_;  // guarded by mutex_; null: none
   Backoff backoff_;                         // the reading thread's
-  std::unique_ptr<ReportStream> reports_;   // the sending thread's
+  std::mutex send_mutex_;
+  std::unique_ptr<ReportStream> reports_;  // guarded by send_mutex_
   std::thread reader_;
 };
 

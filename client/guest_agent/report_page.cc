@@ -66,6 +66,21 @@ bool ReportPage::AnyAwaited() const {
   return false;
 }
 
+bool ReportPage::IsHolder(uint32_t vcpu_id) const {
+  if (vcpu_id >= slot_count_) return false;
+  return (std::atomic_ref(slot(vcpu_id)->report_word).load() & LOCKHOST_REPORT_HOLDER_MASK) != 0;
+}
+
+bool ReportPage::IsAwaitedHolder(uint32_t vcpu_id) const {
+  if (!IsHolder(vcpu_id)) return false;
+  if (std::atomic_ref(slot(vcpu_id)->awaited).load() != 0) return true;
+  // The mark may just have been taken; who waits says for whom.
+  for (uint32_t waiter = 0; waiter < slot_count_; ++waiter) {
+    if (std::atomic_ref(slot(waiter)->waits_for).load() == uint64_t{vcpu_id} + 1) return true;
+  }
+  return false;
+}
+
 void ReportPage::TakeAwaited(std::vector<uint32_t>* vcpus) {
   vcpus->clear();
   for (uint32_t vcpu_id = 0; vcpu_id < slot_count_; ++vcpu_id) {

@@ -16,8 +16,9 @@ namespace lockhost::guest_agent {
 // application of the guest may write the page: a value read from it is compared with
 // zero or with an older one, and never used as an index or a size.
 //
-// Thread-compatible: one thread of the agent uses it, whatever others do to the memory,
-// except shrink the file: the daemon catches SIGBUS for that.
+// Thread-compatible: one thread of the agent uses it, and any other its const functions and
+// Arm(), whatever others do to the memory, except shrink the file: the daemon catches SIGBUS for
+// that.
 class ReportPage {
  public:
   // `slots` is what a new page gets. Errors: as MappedPage::Open.
@@ -35,6 +36,10 @@ class ReportPage {
 
   // Whether anybody has marked a vCPU as awaited. Leaves the marks alone.
   bool AnyAwaited() const;
+  // Whether a thread on this vCPU holds a lock, and whether somebody waits for it, as far as
+  // the page says. False for a vCPU without a slot.
+  bool IsHolder(uint32_t vcpu_id) const;
+  bool IsAwaitedHolder(uint32_t vcpu_id) const;
   // Ids of the vCPUs that were marked since the last call, and clears the marks.
   void TakeAwaited(std::vector<uint32_t>* vcpus);
 

@@ -25,6 +25,7 @@ std::string Stats::ToJson() const {
   Append(&json, "dropped_vcpus", dropped_vcpus);
   Append(&json, "rings", rings);
   Append(&json, "reports", reports);
+  Append(&json, "holder_reports", holder_reports);
   Append(&json, "reports_skipped", reports_skipped);
   return json + "}";
 }

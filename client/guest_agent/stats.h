@@ -21,6 +21,7 @@ struct Stats {
   std::atomic<uint64_t> dropped_vcpus{0};    // hints for vCPUs that the page has no slot for
   std::atomic<uint64_t> rings{0};            // demand began
   std::atomic<uint64_t> reports{0};          // ReportHolders messages handed to gRPC
+  std::atomic<uint64_t> holder_reports{0};   // of these, answers that named preempted holders
   std::atomic<uint64_t> reports_skipped{0};  // the one before was still on its way
 
   // One JSON object on one line, keys as above.

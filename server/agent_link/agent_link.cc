@@ -61,6 +61,10 @@ void AgentLink::TellSource() {
   if (source_.host_page.valid()) {
     offer.host_page = TakeOffered(agent::HostPageReader::Attach(source_.host_page.get()));
   }
+  if (source_.boost_log.valid()) {
+    offer.boost_log = TakeOffered(agent::BoostLogReader::Attach(source_.boost_log.get()));
+  }
+  offer.boost_requests = std::move(source_.boost_requests);
   listener_->OnAgentHere(source_.message, std::move(offer));
 }
 

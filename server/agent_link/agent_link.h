@@ -11,9 +11,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "agent/channel/agent_client.h"
+#include "agent/table/boost_log.h"
 #include "agent/table/host_page.h"
 #include "agent/table/stats_reader.h"
 #include "common/backoff.h"
+#include "common/unique_fd.h"
 #include "server/interest/interest_map.h"
 #include "server/publisher/hint_ring.h"
 
@@ -25,6 +27,8 @@ struct AgentOffer {
   std::unique_ptr<InterestMap> interest;
   std::shared_ptr<const agent::StatsReader> stats;
   std::shared_ptr<const agent::HostPageReader> host_page;
+  std::shared_ptr<const agent::BoostLogReader> boost_log;
+  UniqueFd boost_requests;
 };
 
 // What the agent's word leads to. All calls come from the thread that runs the link.

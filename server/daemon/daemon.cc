@@ -68,7 +68,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options, Clock clo
   if (absl::Status serving = daemon->ServeTls(); !serving.ok()) return serving;
   daemon->servers_ = std::make_unique<VmServers>(
       daemon->options_.vm, daemon->options_.hybrid_sockets, daemon->publisher_.get(),
-      daemon->queue_.get(), daemon->wire_.get(), daemon->vsock_.get(), daemon->tls_.get(), clock);
+      &daemon->booster_, daemon->queue_.get(), daemon->wire_.get(), daemon->vsock_.get(),
+      daemon->tls_.get(), clock);
   if (absl::Status serving = daemon->ServeOperator(); !serving.ok()) return serving;
   if (absl::Status serving = daemon->ServeMetrics(); !serving.ok()) return serving;
   return daemon;
@@ -180,8 +181,9 @@ std::string Daemon::SocketPath(uint64_t vm_id) const {
 
 void Daemon::OnAgentHere(const agent::SourceMessage& source, AgentOffer offer) {
   const std::string reason(agent::FieldText(source.reason));
-  directory_.SetSource(
-      {true, source.source, reason, std::move(offer.stats), std::move(offer.host_page)});
+  directory_.SetSource({true, source.source, reason, std::move(offer.stats),
+                        std::move(offer.host_page), std::move(offer.boost_log)});
+  booster_.Use(std::move(offer.boost_requests));
   observer_.info(absl::StrCat("agent connected, source ", SourceName(source.source),
                               reason.empty() ? "" : ": ", reason));
   if (offer.ring == nullptr)
@@ -197,6 +199,7 @@ void Daemon::OnAgentGone(const absl::Status& why, uint64_t retry_in_ns) {
                      "); guests fall back when their lease runs out; next attempt in ",
                      retry_in_ns / 1'000'000, " ms"));
     directory_.SetSource(std::move(source));
+    booster_.Use({});
     publisher_->AgentGone();
   }
 }

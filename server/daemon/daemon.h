@@ -115,6 +115,7 @@ class Daemon : private AgentListener {
   std::unique_ptr<HintQueue> queue_;
   std::shared_ptr<Metrics> metrics_;
   std::unique_ptr<Publisher> publisher_;
+  BoostRequester booster_;
   std::unique_ptr<VsockDoor> vsock_;
   std::unique_ptr<TlsDoor> tls_;
   std::unique_ptr<VmServers> servers_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/channel/protocol.h"
+#include "agent/table/boost_log.h"
 #include "agent/table/host_page.h"
 #include "agent/table/stats_reader.h"
 #include "server/directory/vm_record.h"
@@ -21,9 +22,11 @@ struct SourceState {
   bool connected = false;
   agent::SourceKind kind = agent::SourceKind::kUnspecified;
   std::string reason = {};  // why not a better one
-  // Both may be null: an agent whose source keeps no statistics, or whose page is bad.
+  // Each may be null: an agent whose source keeps no statistics, whose page is bad, or that
+  // boosts nobody.
   std::shared_ptr<const agent::StatsReader> stats = nullptr;
   std::shared_ptr<const agent::HostPageReader> host_page = nullptr;
+  std::shared_ptr<const agent::BoostLogReader> boost_log = nullptr;
 };
 
 // "bpf", "perf", "procfs", or "unspecified".

@@ -47,6 +47,10 @@ struct VmCounters {
   std::atomic<uint64_t> reports_outdated{0};
   std::atomic<uint64_t> reports_invalid{0};
   std::atomic<uint64_t> reports_too_fast{0};
+  std::atomic<uint64_t> boosts_forwarded{0};  // asked of the agent for this guest
+  std::atomic<uint64_t> boosts_stale{0};      // not asked: the vCPU has gone on
+  std::atomic<uint64_t> boosts_too_fast{0};   // not asked: the guest asks too often
+  std::atomic<uint64_t> boosts_unsent{0};     // nobody to ask, or it has too much to do
   std::atomic<uint64_t> streams_refused{0};
   ConnectionCounters connections;
 };

@@ -12,6 +12,9 @@ struct DemandUpdate {
   bool has_demand = false;
   uint64_t ttl_ns = 0;
   std::vector<uint32_t> awaited;  // vCPU ids < the table's slot count
+
+  // Says nothing of demand: what it names is no reason to wake anybody.
+  bool can_wait() const { return !has_demand; }
 };
 
 // One VM's demand, and which of its vCPUs are awaited. All of it expires by itself: a

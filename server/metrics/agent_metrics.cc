@@ -149,35 +149,45 @@ void AddKvmStats(const agent::HostFigures& figures, Families* out) {
 }
 
 // Boosts of preempted lock holders.
-void AddBoosts(const agent::HostFigures& figures, Families* out) {
+void AddBoosts(const agent::HostFigures& figures, uint64_t now_ns, Families* out) {
   const std::string mechanism(agent::FieldText(figures.boost_mechanism));
   Family ended = CounterFamily("lockhost_boosts_total", "Boosts of a VM's lock holders, by end.");
   Family denied = CounterFamily("lockhost_boosts_denied_total", "Boosts that were not granted.");
   Family seconds =
       CounterFamily("lockhost_boost_seconds_total", "Time that boosted vCPUs of a VM had a CPU.");
   Family budget = GaugeFamily("lockhost_boost_budget_seconds",
-                              "Boosted time that a VM could use when it was boosted last.");
+                              "Boosted time that a VM may use now; below 0: overdrawn.");
   Family debt =
       GaugeFamily("lockhost_boost_debt_seconds", "Boosted time that a VM is still to make up for.");
+  Family repays = GaugeFamily("lockhost_boost_repayable",
+                              "0 where a VM cannot be made to pay back, and so is boosted less.");
   Family enabled = GaugeFamily("lockhost_boost_enabled", "1 where a VM's holders are boosted.");
   for (const agent::VmFigures& vm : figures.vms) {
     if (vm.vm_id == 0) continue;
     const std::string id = absl::StrCat(vm.vm_id);
-    for (size_t i = 0; i < agent::kBoostEnds; ++i) {
-      ended.Add(
-          {{"vm", id}, {"mechanism", mechanism}, {"result", std::string(agent::kBoostEndNames[i])}},
-          static_cast<double>(vm.boost.ended[i]));
-    }
-    for (size_t i = 0; i < agent::kBoostDenials; ++i) {
-      denied.Add({{"vm", id}, {"reason", std::string(agent::kBoostDenialNames[i])}},
-                 static_cast<double>(vm.boost.denied[i]));
+    for (size_t asker = 0; asker < agent::kBoostAskers; ++asker) {
+      const std::string asked(agent::kBoostAskerNames[asker]);
+      for (size_t i = 0; i < agent::kBoostEnds; ++i) {
+        ended.Add({{"vm", id},
+                   {"mechanism", mechanism},
+                   {"asked", asked},
+                   {"result", std::string(agent::kBoostEndNames[i])}},
+                  static_cast<double>(vm.boost.ended[asker][i]));
+      }
+      for (size_t i = 0; i < agent::kBoostDenials; ++i) {
+        denied.Add(
+            {{"vm", id}, {"asked", asked}, {"reason", std::string(agent::kBoostDenialNames[i])}},
+            static_cast<double>(vm.boost.denied[asker][i]));
+      }
     }
     seconds.Add({{"vm", id}}, static_cast<double>(vm.boost.boosted_ns) * kSecondsPerNs);
-    budget.Add({{"vm", id}}, static_cast<double>(vm.boost.budget_left_ns) * kSecondsPerNs);
+    budget.Add({{"vm", id}},
+               static_cast<double>(agent::BudgetLeftNs(vm.boost, now_ns)) * kSecondsPerNs);
     debt.Add({{"vm", id}}, static_cast<double>(vm.boost.debt_ns) * kSecondsPerNs);
+    repays.Add({{"vm", id}}, static_cast<double>(vm.boost.repays));
     enabled.Add({{"vm", id}}, static_cast<double>(vm.boost.enabled));
   }
-  for (Family* family : {&ended, &denied, &seconds, &budget, &debt, &enabled}) {
+  for (Family* family : {&ended, &denied, &seconds, &budget, &debt, &repays, &enabled}) {
     out->push_back(family->Take());
   }
 }
@@ -225,14 +235,14 @@ void AddBooks(const agent::StatsReader* stats, const Records& records, uint64_t 
   }
 }
 
-void AddHostPage(const agent::HostPageReader* page, Families* out) {
+void AddHostPage(const agent::HostPageReader* page, uint64_t now_ns, Families* out) {
   if (page == nullptr) return;
   const std::unique_ptr<agent::HostFigures> figures = page->Read();
   if (figures == nullptr || figures->updated_at_ns == 0) return;
   AddHostLoad(*figures, out);
   AddVmLoads(*figures, out);
   AddKvmStats(*figures, out);
-  AddBoosts(*figures, out);
+  AddBoosts(*figures, now_ns, out);
   AddCounters(*figures, out);
 }
 

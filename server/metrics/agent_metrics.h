@@ -21,8 +21,8 @@ void AddBooks(const agent::StatsReader* stats, const Records& records, uint64_t 
               Families* out);
 
 // What the agent's host page says: overcommit, advised modes, KVM's own counts, and the
-// agent's counters. `page` null: nothing.
-void AddHostPage(const agent::HostPageReader* page, Families* out);
+// agent's counters, at `now_ns`. `page` null: nothing.
+void AddHostPage(const agent::HostPageReader* page, uint64_t now_ns, Families* out);
 
 }  // namespace lockhost::server
 

@@ -141,6 +141,23 @@ void AddReports(const Records& records, Families* out) {
   out->push_back(reports.Take());
 }
 
+void AddBoostRequests(const Records& records, Families* out) {
+  Family requests = CounterFamily("lockhost_boost_requests_total",
+                                  "Boosts that a guest asked for by its reports, by result.");
+  for (const VmDirectory::Record& record : records) {
+    const std::string vm = absl::StrCat(record->vm_id());
+    const VmCounters& counters = record->counters();
+    const auto add = [&](const char* result, uint64_t value) {
+      requests.Add({{"vm", vm}, {"result", result}}, static_cast<double>(value));
+    };
+    add("forwarded", counters.boosts_forwarded);
+    add("stale", counters.boosts_stale);
+    add("too_fast", counters.boosts_too_fast);
+    add("unsent", counters.boosts_unsent);
+  }
+  out->push_back(requests.Take());
+}
+
 void AddConnections(const Records& records, Families* out) {
   out->push_back(PerVm(GaugeFamily("lockhost_connections", "Open connections of a guest."), records,
                        [](const VmCounters& c) { return c.connections.open.load(); }));
@@ -236,9 +253,10 @@ std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   AddHost(version_, source, records.size(), &families);
   AddTables(records, &families);
   AddBooks(source.stats.get(), records, clock_.now_ns(), &families);
-  AddHostPage(source.host_page.get(), &families);
+  AddHostPage(source.host_page.get(), clock_.now_ns(), &families);
   AddStreams(records, &families);
   AddReports(records, &families);
+  AddBoostRequests(records, &families);
   AddConnections(records, &families);
   AddPublisher(*publisher_, &families);
   AddHostCounters(*host_, &families);

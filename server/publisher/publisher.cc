@@ -79,7 +79,8 @@ void Publisher::AddStream(uint64_t vm_id, std::unique_ptr<HintSink> sink) {
   Post(AddStreamCommand{vm_id, std::move(sink)});
 }
 void Publisher::ApplyDemand(uint64_t vm_id, DemandUpdate update) {
-  Post(DemandCommand{vm_id, std::move(update)});
+  const bool wake = !update.can_wait();
+  Post(DemandCommand{vm_id, std::move(update)}, wake);
 }
 
 void Publisher::Drain(uint64_t deadline_ns) {
@@ -91,11 +92,11 @@ void Publisher::Drain(uint64_t deadline_ns) {
   }
 }
 
-void Publisher::Post(Command command) {
+void Publisher::Post(Command command, bool wake) {
   {
     const std::lock_guard lock(mutex_);
     inbox_.push_back(std::move(command));
-    if (inbox_.size() > 1) return;  // the thread is on its way already
+    if (!wake || std::exchange(on_its_way_, true)) return;
   }
   eventfd_write(wake_.get(), 1);
 }
@@ -124,6 +125,7 @@ void Publisher::ConsumeRing() { ring_->Consume(on_event_, on_invalid_); }
 bool Publisher::RunCommands(uint64_t now_ns) {
   {
     const std::lock_guard lock(mutex_);
+    on_its_way_ = false;
     if (inbox_.empty()) return false;
     commands_.swap(inbox_);
   }

@@ -47,6 +47,7 @@ class Publisher {
   void PutVm(std::shared_ptr<VmRecord> record);
   void RemoveVm(uint64_t vm_id);
   void AddStream(uint64_t vm_id, std::unique_ptr<HintSink> sink);
+  // What can wait is applied when the thread next wakes for another reason.
   void ApplyDemand(uint64_t vm_id, DemandUpdate update);
 
   // The generation by which guests know a table.
@@ -84,7 +85,7 @@ class Publisher {
 
   Publisher(PublisherCore::Options options, Clock clock, HintTransport* transport,
             PublisherStats* stats, UniqueFd wake, UniqueFd epoll);
-  void Post(Command command);
+  void Post(Command command, bool wake = true);
   void Run();
   bool RunCommands(uint64_t now_ns);
   void Do(AgentHereCommand& command, uint64_t now_ns);
@@ -104,6 +105,7 @@ class Publisher {
   const UniqueFd epoll_;  // wake_ and the ring
   std::mutex mutex_;
   std::vector<Command> inbox_;  // guarded by mutex_
+  bool on_its_way_ = false;     // guarded by mutex_; the thread was woken for the inbox
   std::atomic<bool> stop_{false};
   std::atomic<bool> idle_{true};  // no stream is open, nor closing
   // The thread's own:

@@ -9,9 +9,10 @@
 namespace lockhost::server {
 namespace {
 
-// The guest agent sends at most some 25 a second; a guest with several is still fine.
-constexpr uint32_t kReportsPerSecond = 200;
-constexpr uint32_t kReportBurst = 100;
+// The guest agent sends at most some 25 a second for demand, and 200 for preempted holders; a
+// guest with several is still fine.
+constexpr uint32_t kReportsPerSecond = 500;
+constexpr uint32_t kReportBurst = 200;
 
 }  // namespace
 
@@ -76,9 +77,13 @@ absl::Status ReportCall::Take() {
   } else {
     counters.reports_accepted.fetch_add(1);
     response_.set_accepted(response_.accepted() + 1);
+    holders_.clear();
     for (const v1::HolderReport& holder : request_.holders()) {
-      if (holder.contended()) update.awaited.push_back(holder.vcpu_id());
+      if (!holder.contended()) continue;
+      update.awaited.push_back(holder.vcpu_id());
+      if (holder.revision() != 0) holders_.push_back({holder.vcpu_id(), holder.revision()});
     }
+    server_->AskForBoosts(holders_);  // first: it is urgent
   }
   server_->publisher()->ApplyDemand(server_->record()->vm_id(), std::move(update));
   return absl::OkStatus();

@@ -4,10 +4,13 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <vector>
+
 #include "absl/status/status.h"
-#include "lockhost/v1/hints.grpc.pb.h"
-#include "server/service/call_tag.h"
 #include "common/token_bucket.h"
+#include "lockhost/v1/hints.grpc.pb.h"
+#include "server/boost/boost_requester.h"
+#include "server/service/call_tag.h"
 
 namespace lockhost::server {
 
@@ -38,6 +41,7 @@ class ReportCall final : public CallTag {
   v1::ReportHoldersRequest request_;
   v1::ReportHoldersResponse response_;
   TokenBucket rate_;
+  std::vector<AwaitedHolder> holders_;  // reused
   Step step_ = Step::kAccepting;
   bool counted_ = false;
 };

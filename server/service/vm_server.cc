@@ -9,13 +9,14 @@ namespace lockhost::server {
 
 absl::StatusOr<std::unique_ptr<VmServer>> VmServer::Start(const Options& options,
                                                           std::shared_ptr<VmRecord> record,
-                                                          Publisher* publisher, HintQueue* queue,
+                                                          Publisher* publisher,
+                                                          BoostRequester* booster, HintQueue* queue,
                                                           Wire* wire, Clock clock) {
   absl::StatusOr<Listener> listener =
       Listener::OpenUnix(record->socket_path(), options.socket_mode);
   if (!listener.ok()) return listener.status();
   std::unique_ptr<VmServer> server(
-      new VmServer(options, std::move(record), publisher, queue, wire, clock));
+      new VmServer(options, std::move(record), publisher, booster, queue, wire, clock));
   absl::Status started =
       server->server_.Start({{&server->service_, v1::HintService::service_full_name()}}, [&server] {
         HintStream::AcceptNext(server.get());
@@ -27,10 +28,11 @@ absl::StatusOr<std::unique_ptr<VmServer>> VmServer::Start(const Options& options
 }
 
 VmServer::VmServer(const Options& options, std::shared_ptr<VmRecord> record, Publisher* publisher,
-                   HintQueue* queue, Wire* wire, Clock clock)
+                   BoostRequester* booster, HintQueue* queue, Wire* wire, Clock clock)
     : max_streams_(options.max_streams),
       record_(std::move(record)),
       publisher_(publisher),
+      booster_(booster),
       hint_queue_(queue),
       clock_(clock),
       server_({.name = record_->socket_path(),

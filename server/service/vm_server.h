@@ -6,10 +6,13 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/clock.h"
+#include "common/token_bucket.h"
 #include "lockhost/v1/hints.grpc.pb.h"
+#include "server/boost/boost_requester.h"
 #include "server/directory/vm_record.h"
 #include "server/publisher/publisher.h"
 #include "server/service/async_server.h"
@@ -30,10 +33,11 @@ class VmServer {
   };
 
   // Serves on record->socket_path(), and whatever else Listen() and Admit() bring. `publisher`,
-  // `queue` and `wire` outlive the server.
+  // `booster`, `queue` and `wire` outlive the server.
   static absl::StatusOr<std::unique_ptr<VmServer>> Start(const Options& options,
                                                          std::shared_ptr<VmRecord> record,
-                                                         Publisher* publisher, HintQueue* queue,
+                                                         Publisher* publisher,
+                                                         BoostRequester* booster, HintQueue* queue,
                                                          Wire* wire, Clock clock);
   // Ends what is open and removes the socket. Blocks: not for a thread that serves
   // others. REQUIRES: the VM's streams have ended or are ending (Publisher::RemoveVm or
@@ -59,6 +63,10 @@ class VmServer {
   bool closed() const { return server_.closed(); }
   HintQueue* hint_queue() { return hint_queue_; }
   Publisher* publisher() { return publisher_; }
+  // Asks for boosts of this VM's vCPUs, at the VM's pace. The wire's thread's.
+  void AskForBoosts(const std::vector<AwaitedHolder>& holders) {
+    booster_->Ask(record_.get(), holders, &boost_pace_, clock_.now_ns());
+  }
   const std::shared_ptr<VmRecord>& record() const { return record_; }
   uint32_t max_streams() const { return max_streams_; }
   std::shared_ptr<Relay> ConnectionOf(const grpc::ServerContextBase& call) const {
@@ -69,13 +77,18 @@ class VmServer {
 
  private:
   static constexpr int kGraceMs = 100;
+  // As many boosts as a VM's budget is good for, if each takes as long as it may.
+  static constexpr uint32_t kBoostsPerSecond = 250;
+  static constexpr uint32_t kBoostsAtOnce = 50;
 
   VmServer(const Options& options, std::shared_ptr<VmRecord> record, Publisher* publisher,
-           HintQueue* queue, Wire* wire, Clock clock);
+           BoostRequester* booster, HintQueue* queue, Wire* wire, Clock clock);
 
   std::atomic<uint32_t> max_streams_;
   const std::shared_ptr<VmRecord> record_;
   Publisher* const publisher_;
+  BoostRequester* const booster_;
+  TokenBucket boost_pace_{kBoostsPerSecond, kBoostsAtOnce};
   HintQueue* const hint_queue_;
   const Clock clock_;
   v1::HintService::AsyncService service_;

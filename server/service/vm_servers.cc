@@ -8,11 +8,12 @@
 namespace lockhost::server {
 
 VmServers::VmServers(VmServer::Options options, std::vector<HybridSocket> hybrid_sockets,
-                     Publisher* publisher, HintQueue* queue, Wire* wire, VsockDoor* vsock,
-                     TlsDoor* tls, Clock clock)
+                     Publisher* publisher, BoostRequester* booster, HintQueue* queue, Wire* wire,
+                     VsockDoor* vsock, TlsDoor* tls, Clock clock)
     : options_(options),
       hybrid_sockets_(std::move(hybrid_sockets)),
       publisher_(publisher),
+      booster_(booster),
       queue_(queue),
       wire_(wire),
       vsock_(vsock),
@@ -32,7 +33,8 @@ VmServers::~VmServers() {
 
 absl::Status VmServers::Start(std::shared_ptr<VmRecord> record) {
   const uint64_t vm_id = record->vm_id();
-  auto server = VmServer::Start(options_, std::move(record), publisher_, queue_, wire_, clock_);
+  auto server =
+      VmServer::Start(options_, std::move(record), publisher_, booster_, queue_, wire_, clock_);
   if (!server.ok()) return server.status();
   servers_[vm_id] = *std::move(server);
   return absl::OkStatus();

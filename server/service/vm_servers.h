@@ -33,8 +33,8 @@ class VmServers {
 
   // The pointers outlive this; `vsock` and `tls` may be null.
   VmServers(VmServer::Options options, std::vector<HybridSocket> hybrid_sockets,
-            Publisher* publisher, HintQueue* queue, Wire* wire, VsockDoor* vsock, TlsDoor* tls,
-            Clock clock);
+            Publisher* publisher, BoostRequester* booster, HintQueue* queue, Wire* wire,
+            VsockDoor* vsock, TlsDoor* tls, Clock clock);
   // Ends all of them, and waits until that is done.
   ~VmServers();
   VmServers(const VmServers&) = delete;
@@ -59,6 +59,7 @@ class VmServers {
   VmServer::Options options_;
   const std::vector<HybridSocket> hybrid_sockets_;
   Publisher* const publisher_;
+  BoostRequester* const booster_;
   HintQueue* const queue_;
   Wire* const wire_;
   VsockDoor* const vsock_;

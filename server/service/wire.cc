@@ -42,10 +42,8 @@ absl::StatusOr<std::unique_ptr<Wire>> Wire::Start(Clock clock, uint64_t look_ns)
   if (!wake.valid()) return absl::ErrnoToStatus(errno, "eventfd");
   std::unique_ptr<Wire> wire(
       new Wire(clock, look_ns, std::move(epoll), std::move(written), std::move(wake)));
-  epoll_event event{};
   // Edge-triggered: each write wakes once, and nobody needs to read the counter.
-  event.events = EPOLLIN | EPOLLET;
-  event.data.fd = wire->wake_.get();
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.fd = wire->wake_.get()}};
   if (epoll_ctl(wire->epoll_.get(), EPOLL_CTL_ADD, wire->wake_.get(), &event) != 0) {
     return absl::ErrnoToStatus(errno, "watch an eventfd");
   }
@@ -167,9 +165,16 @@ void Wire::Run() {
     }
     looked_.notify_all();
     glow_ns_ = moved ? kFirstGlowNs : (2 * glow_ns_ > kLastGlowNs ? 0 : 2 * glow_ns_);
-    const timespec pace = ToTimespec(kPaceNs);
-    nanosleep(&pace, nullptr);
+    Rest();
   }
+}
+
+void Wire::Rest() {
+  const uint64_t now_ns = clock_.now_ns();
+  if (pace_.Take(now_ns)) return;
+  const timespec rest = ToTimespec(pace_.ReadyAtNs() - now_ns);
+  nanosleep(&rest, nullptr);
+  pace_.Take(clock_.now_ns());
 }
 
 void Wire::Sleep() {

@@ -15,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/clock.h"
+#include "common/token_bucket.h"
 #include "common/unique_fd.h"
 #include "server/service/accept_loop.h"
 #include "server/service/call_tag.h"
@@ -50,12 +51,14 @@ class WireServer {
 // socket then wakes its writer's poller), and once more for the flow-control update that
 // the peer answers every message with: three wake-ups for each hint sent, and with
 // several such threads each hands the work to the next. So this thread sleeps on the
-// peers' sockets by itself, for reading alone, hands what came to gRPC (service/relay.h), lets
-// it look, and afterwards sleeps for kPaceNs whatever happens. That bounds the wake-ups that
-// guests can cause, and by how much a report may be late.
+// peers' sockets by itself, for reading alone, hands what came to gRPC (service/relay.h), and
+// lets it look. kLooksPerSecond bounds the wake-ups that guests can cause: when they are used
+// up it sleeps whatever happens. A report that comes after some rest is read at once; it may
+// be the one that asks for a preempted holder.
 class Wire {
  public:
-  static constexpr uint64_t kPaceNs = 5'000'000;
+  static constexpr uint32_t kLooksPerSecond = 200;
+  static constexpr uint32_t kLooksAtOnce = 16;
 
   // `look_ns`: looks at least this often, UINT64_MAX for no such bound. Needed only where
   // other threads of the process sleep in gRPC (clients, in tests): they read for us, and
@@ -110,6 +113,7 @@ class Wire {
 
   Wire(Clock clock, uint64_t look_ns, UniqueFd epoll, UniqueFd written, UniqueFd wake);
   void Run();
+  void Rest();
   void Sleep();
   bool TakeEvents(epoll_event* events, int count, bool accept);
   bool LookAtAll();
@@ -141,6 +145,7 @@ class Wire {
   std::map<int, WireServer*> connections_;  // whose each watched descriptor is
   uint64_t servers_due_ns_ = UINT64_MAX;    // when a server wants to be looked at
   std::multimap<uint64_t, CallTag*> timers_;
+  TokenBucket pace_{kLooksPerSecond, kLooksAtOnce};
   uint64_t glow_ns_ = 0;  // next look though nothing tells of a reason; 0: none
   std::thread thread_;
 };

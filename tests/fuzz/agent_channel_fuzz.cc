@@ -7,6 +7,7 @@
 #include <cstring>
 #include <set>
 
+#include "agent/boost/boost_requests.h"
 #include "agent/channel/packet.h"
 #include "agent/channel/request_check.h"
 #include "client/page/report_page.h"
@@ -70,9 +71,22 @@ void CheckPacket(const Packet& packet) {
     case MessageType::kRegisterVcpus:
       CheckVcpus(CheckRecord<RegisterVcpusMessage>(packet));
       break;
+    case MessageType::kSetBoost:
+      CheckRecord<SetBoostMessage>(packet);
+      break;
     default:
       FUZZ_CHECK(false && "a request is none of the agent's own records");
   }
+}
+
+// The same bytes at the booster's own socket.
+void CheckBoostRequest(const Packet& packet) {
+  const auto request = ParseBoostRequest(packet);
+  if (!request.ok()) return;
+  FUZZ_CHECK(packet.fds.empty() && packet.size == sizeof(BoostVcpuMessage));
+  FUZZ_CHECK(request->vm_index < kMaxVms && request->vcpu_id < LOCKHOST_MAX_SLOTS);
+  FUZZ_CHECK(lockhost_state_of(request->state_word) == LOCKHOST_RUN_STATE_PREEMPTED);
+  FUZZ_CHECK(request->asker == BoostAsker::kGrpc && request->at_ns == 0);
 }
 
 // What the other end makes of a record with text in it.
@@ -92,6 +106,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const lockhost::agent::Packet packet =
       lockhost::agent::MakePacket(lockhost::ByteReader(data, size));
   lockhost::agent::CheckPacket(packet);
+  lockhost::agent::CheckBoostRequest(packet);
   lockhost::agent::CheckVmRecord(packet);
   return 0;
 }

@@ -75,10 +75,20 @@ class BoosterTest : public testing::Test {
             .report_word = kHeld,
             .at_ns = now_};
   }
-  uint64_t Denied(BoostDenial denial) {
-    return booster_.Figures(kVm).denied[static_cast<size_t>(denial)];
+  uint64_t Denied(BoostDenial denial, BoostAsker asker = BoostAsker::kDirect) {
+    return booster_.Figures(kVm).denied[static_cast<size_t>(asker)][static_cast<size_t>(denial)];
   }
-  uint64_t Ended(BoostEnd end) { return booster_.Figures(kVm).ended[static_cast<size_t>(end)]; }
+  uint64_t Ended(BoostEnd end, BoostAsker asker = BoostAsker::kDirect) {
+    return booster_.Figures(kVm).ended[static_cast<size_t>(asker)][static_cast<size_t>(end)];
+  }
+  // As a guest asks by a message: it speaks of a revision alone.
+  BoostRequest AskedByMessage(uint64_t state_word) {
+    return {.vm_id = kVmId,
+            .vm_index = kVm,
+            .vcpu_id = kVcpu,
+            .asker = BoostAsker::kGrpc,
+            .state_word = state_word};
+  }
   // A boost during which the vCPU runs for so long and goes on holding its lock.
   void UseUp(uint64_t ns) {
     booster_.Request(Wish(), now_);
@@ -196,7 +206,7 @@ TEST_F(BoosterTest, ToldTwiceOfOnePreemptionIsNoDenial) {
   const BoostRequest wish = Wish();
   booster_.Request(wish, now_);
   booster_.Request(wish, now_);
-  EXPECT_EQ(booster_.Figures(kVm).denied, (std::array<uint64_t, kBoostDenials>{}));
+  EXPECT_EQ(booster_.Figures(kVm).denied, BoostFigures{}.denied);
 }
 
 TEST_F(BoosterTest, AUsedUpBudgetSilencesTheVmUntilItIsFilled) {
@@ -223,6 +233,21 @@ TEST_F(BoosterTest, InTheLongRunAVmUsesNoMoreThanItsShare) {
   EXPECT_GT(used, kSecond * 45 / 100);
 }
 
+TEST_F(BoosterTest, WhoCannotPayBackIsBoostedLessAndNotCharged) {
+  booster_.SetRepays(kVm, false, now_);
+  EXPECT_EQ(booster_.Figures(kVm).repays, 0u);
+  const uint64_t begin = now_;
+  while (now_ < begin + 10 * kSecond) {
+    UseUp(kLimits.longest_ns);
+    now_ += 100 * kUs;
+  }
+  EXPECT_EQ(platform_.charged_ns, 0u);
+  EXPECT_LE(booster_.Figures(kVm).boosted_ns, kSecond / 10 + kLimits.burst_ns + kLimits.longest_ns)
+      << "1% of 10 s";
+  booster_.SetRepays(kVm, true, now_);
+  EXPECT_EQ(booster_.Figures(kVm).budget_share, kLimits.vm_share);
+}
+
 TEST_F(BoosterTest, VmsShareTheHostsBudget) {
   booster_.AddVm(kVmId + 1, kVm + 1, now_);
   for (int i = 0; i < 5; ++i) UseUp(kLimits.longest_ns);
@@ -231,7 +256,7 @@ TEST_F(BoosterTest, VmsShareTheHostsBudget) {
   other.vm_index = kVm + 1;
   booster_.Request(other, now_);
   EXPECT_TRUE(platform_.raised.empty());
-  const auto denied = booster_.Figures(kVm + 1).denied;
+  const auto denied = booster_.Figures(kVm + 1).denied[0];
   EXPECT_EQ(denied[static_cast<size_t>(BoostDenial::kHostBudget)], 1u);
 }
 
@@ -277,6 +302,39 @@ TEST_F(BoosterTest, WhatTheKernelRefusesIsCounted) {
   platform_.raise_status = absl::FailedPreconditionError("real time");
   booster_.Request(Wish(), now_);
   EXPECT_EQ(Denied(BoostDenial::kNotOrdinary), 1u);
+}
+
+TEST_F(BoosterTest, WhatAGuestAskedForIsBoostedUntilTheLimitAndCountedApart) {
+  platform_.since_ns = now_ - 300 * kUs;
+  platform_.report = std::nullopt;
+  booster_.Request(AskedByMessage(Preempt(kVcpu)), now_);
+  EXPECT_EQ(platform_.raised, std::set<int32_t>{kTid});
+  Enter(LOCKHOST_RUN_STATE_RUNNING, now_ + 20 * kUs);
+  booster_.Look(now_ + 50 * kUs);
+  EXPECT_EQ(platform_.raised.size(), 1u) << "nobody can tell whether it has let go of its lock";
+  booster_.Look(now_ + kLimits.longest_ns);
+  EXPECT_EQ(Ended(BoostEnd::kTimedOut, BoostAsker::kGrpc), 1u);
+  EXPECT_EQ(Ended(BoostEnd::kTimedOut), 0u);
+  const auto records = (*BoostLogReader::Attach(log_.fd()))->After(0);
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].asker, BoostAsker::kGrpc);
+  EXPECT_EQ(records[0].preempted_at_ns, now_ - 300 * kUs) << "as the table says";
+}
+
+TEST_F(BoosterTest, AGuestThatSpeaksOfAnEarlierPreemptionGetsNothing) {
+  const uint64_t earlier = Preempt(kVcpu);
+  Enter(LOCKHOST_RUN_STATE_RUNNING, now_);
+  Preempt(kVcpu);
+  booster_.Request(AskedByMessage(earlier), now_);
+  EXPECT_TRUE(platform_.raised.empty());
+  EXPECT_EQ(Denied(BoostDenial::kStale, BoostAsker::kGrpc), 1u);
+}
+
+TEST_F(BoosterTest, AGuestsMessagesDrawOnTheSameBudget) {
+  for (int i = 0; i < 5; ++i) UseUp(kLimits.longest_ns);
+  booster_.Request(AskedByMessage(Preempt(kVcpu)), now_);
+  EXPECT_TRUE(platform_.raised.empty());
+  EXPECT_EQ(Denied(BoostDenial::kVmBudget, BoostAsker::kGrpc), 1u);
 }
 
 TEST_F(BoosterTest, EveryBoostIsLogged) {

@@ -98,11 +98,43 @@ bool TestAgent::HasSubscriber() {
   return connected;
 }
 
+void TestAgent::StartBoosting(uint64_t vm_id, const agent::BoostRecord& record) {
+  Do([&] {
+    boost_log_ = *agent::BoostLogWriter::Create();
+    boost_log_->Append(record);
+    boost_requests_ = *agent::BoostRequests::Create();
+    host_page_ = *agent::HostPageWriter::Create();
+    auto figures = std::make_unique<agent::HostFigures>();
+    figures->updated_at_ns = MonotonicClock().now_ns();
+    agent::SetFieldText(figures->boost_mechanism, "fifo");
+    agent::VmFigures& vm = figures->vms[vms_.at(vm_id).vm_index];
+    vm.vm_id = vm_id;
+    vm.boost.enabled = 1;
+    host_page_->Write(*figures);
+    channel_->AnnounceSource();
+  });
+}
+
+std::vector<agent::BoostRequest> TestAgent::TakeBoostRequests() {
+  std::vector<agent::BoostRequest> taken;
+  Do([&] {
+    boost_requests_->Take(MonotonicClock().now_ns(),
+                          [&](const agent::BoostRequest& request) { taken.push_back(request); });
+  });
+  return taken;
+}
+
 agent::SourceAnnouncement TestAgent::DescribeSource() {
   auto message = agent::MakeMessage<agent::SourceMessage>(agent::MessageType::kSource);
   message.source = agent::SourceKind::kProcfs;
   agent::SetFieldText(message.reason, "a test");
-  return {message, -1, interest_->fd()};
+  agent::SourceAnnouncement source{message, -1, interest_->fd()};
+  if (boost_log_) {
+    source.host_page_fd = host_page_->fd();
+    source.boost_log_fd = boost_log_->fd();
+    source.boost_requests_fd = boost_requests_->peer_fd();
+  }
+  return source;
 }
 
 std::vector<agent::VmAnnouncement> TestAgent::AllVms() {

@@ -9,14 +9,18 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "agent/boost/boost_requests.h"
 #include "agent/channel/channel_server.h"
 #include "agent/loop/event_loop.h"
 #include "agent/source/interest_memfd.h"
+#include "agent/table/boost_log.h"
+#include "agent/table/host_page.h"
 #include "agent/table/memfd_table.h"
 #include "common/clock.h"
 
@@ -38,6 +42,11 @@ class TestAgent : private agent::ChannelHandler {
   // What a source would be asked for.
   bool HasDemand(uint64_t vm_id);
   bool HasSubscriber();
+  // From now on it has a booster that does nothing: the VM's boosts are on, and it has had
+  // this one.
+  void StartBoosting(uint64_t vm_id, const agent::BoostRecord& record);
+  // What the booster was asked for since.
+  std::vector<agent::BoostRequest> TakeBoostRequests();
   // What was asked for last, by VM; 0: all.
   std::map<uint64_t, bool> Boosted();
 
@@ -63,6 +72,9 @@ class TestAgent : private agent::ChannelHandler {
 
   uint64_t next_generation_;
   std::unique_ptr<agent::InterestMemfd> interest_;
+  std::optional<agent::BoostLogWriter> boost_log_;
+  std::unique_ptr<agent::HostPageWriter> host_page_;
+  std::optional<agent::BoostRequests> boost_requests_;
   std::unique_ptr<agent::EventLoop> loop_;
   std::unique_ptr<agent::ChannelServer> channel_;
   std::map<uint64_t, Vm> vms_;

@@ -97,6 +97,11 @@ void TestGuest::Wait(uint32_t vcpu_id) {
   syscall(SYS_futex, &reports->bell, FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 
+void TestGuest::Hold(uint32_t vcpu_id) {
+  uint64_t& word = lockhost_report_slot_at(reports_->get(), vcpu_id)->report_word;
+  __atomic_store_n(&word, (uint64_t{1} << LOCKHOST_REPORT_COUNT_SHIFT) | 1, __ATOMIC_SEQ_CST);
+}
+
 uint32_t TestGuest::Hint(uint32_t vcpu_id) const {
   return guest_agent::ReadHint(*hints_, vcpu_id, MonotonicClock().now_ns());
 }

@@ -51,6 +51,8 @@ class TestGuest {
 
   // As the lock does: marks the holder's vCPU, rings if the bell is armed.
   void Wait(uint32_t vcpu_id);
+  // As the lock does: a thread on that vCPU has taken a lock.
+  void Hold(uint32_t vcpu_id);
   uint32_t Hint(uint32_t vcpu_id) const;
   bool HasLease() const;
   uint64_t generation() const;

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/program_flags.h"
+#include "tests/lab/harness/boost_times.h"
 #include "tests/lab/harness/neighbours.h"
 #include "tests/lab/harness/session.h"
 #include "tests/lab/harness/subject_names.h"
@@ -29,6 +30,9 @@ ABSL_FLAG(std::string, agent_socket, "",
 ABSL_FLAG(uint32_t, hogs, 0, "processes that compute for ever beside the VM");
 ABSL_FLAG(std::string, pinning, "B",
           "A: a CPU for each vCPU and hog, B: none, C: vCPUs on one CPU");
+ABSL_FLAG(bool, grpc_boosts, false,
+          "lockhost-grpc: the host boosts whom the guest names over gRPC, and reads no report "
+          "word itself; needs --with-daemons");
 ABSL_FLAG(bool, own_lease, false, "hold the direct page's lease without a guest agent");
 
 namespace lockhost::lab {
@@ -92,6 +96,29 @@ std::string Quantiles(const Histogram& ns) {
   return out;
 }
 
+// Boosts as the agent logged them; null where it boosts nobody, or there is none.
+std::unique_ptr<agent::BoostLogReader> BoostLog(Session& session) {
+  std::string socket = absl::GetFlag(FLAGS_agent_socket);
+  if (session.daemons() != nullptr) socket = session.daemons()->agent_socket();
+  if (socket.empty()) return nullptr;
+  auto log = OpenBoostLog(socket);
+  return log.ok() ? *std::move(log) : nullptr;
+}
+
+// Of one subject: its runs, and the boosts that came during them.
+struct Measured {
+  Summary summary;
+  BoostTimes boosts;
+};
+
+void Print(const BoostTimes& boosts, double seconds) {
+  if (boosts.count() == 0) return;
+  std::printf("  boosts/s %.0f holder back on a CPU p50/p99 us %.0f/%.0f\n",
+              static_cast<double>(boosts.count()) / seconds,
+              static_cast<double>(boosts.BackNs(0.5)) / 1e3,
+              static_cast<double>(boosts.BackNs(0.99)) / 1e3);
+}
+
 void Print(Subject subject, const Summary& all) {
   const MeanAndDeviation throughput = all.throughput();
   const RunResult& sum = all.sum();
@@ -131,18 +158,29 @@ absl::Status Main() {
   RunSpec spec = {
       .critical_ns = absl::GetFlag(FLAGS_cs_ns),
       .gap_ns = absl::GetFlag(FLAGS_gap_ns),
-      .duration = std::chrono::milliseconds(static_cast<int>(absl::GetFlag(FLAGS_seconds) * 1000))};
-  std::vector<Summary> all(subjects->size());
+      .duration = std::chrono::milliseconds(static_cast<int>(absl::GetFlag(FLAGS_seconds) * 1000)),
+      .grpc_boosts = absl::GetFlag(FLAGS_grpc_boosts)};
+  std::vector<Measured> all(subjects->size());
+  const auto log = BoostLog(**session);
+  uint64_t logged = 0;
   for (int run = 0; run < absl::GetFlag(FLAGS_runs); ++run) {
     for (size_t i = 0; i < subjects->size(); ++i) {
       spec.subject = (*subjects)[i];
       absl::StatusOr<RunResult> result = (*session)->Run(spec);
       if (!result.ok()) return result.status();
       if (absl::Status alive = (*session)->CheckDaemons(); !alive.ok()) return alive;
-      all[i].Add(*result);
+      all[i].summary.Add(*result);
+      if (log == nullptr) continue;
+      for (const agent::BoostRecord& record : log->After(logged)) {
+        all[i].boosts.Add(record);
+        logged = record.id;
+      }
     }
   }
-  for (size_t i = 0; i < subjects->size(); ++i) Print((*subjects)[i], all[i]);
+  for (size_t i = 0; i < subjects->size(); ++i) {
+    Print((*subjects)[i], all[i].summary);
+    Print(all[i].boosts, all[i].summary.sum().seconds);
+  }
   return absl::OkStatus();
 }
 

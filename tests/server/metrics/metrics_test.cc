@@ -122,8 +122,8 @@ struct AgentMemory {
     figures.vms[3].load.steal_ratio = {0.25, 0.5};
     figures.vms[3].mode = LOCKHOST_MODE_OVERCOMMITTED;
     agent::SetFieldText(figures.boost_mechanism, "fifo");
-    figures.vms[3].boost.ended[0] = 5;   // released
-    figures.vms[3].boost.denied[3] = 6;  // vm_budget
+    figures.vms[3].boost.ended[0][0] = 5;   // direct, released
+    figures.vms[3].boost.denied[1][3] = 6;  // grpc, vm_budget
     figures.vms[3].boost.boosted_ns = 1'500'000'000;
     figures.vms[3].boost.enabled = 1;
     figures.vms[3].kvm_stats.fill(agent::kNotKnown);
@@ -172,9 +172,11 @@ TEST_F(MetricsTest, TellsWhatTheHostPageSays) {
   EXPECT_THAT(text, HasSubstr("lockhost_kvm_halt_seconds_total{vm=\"7\",kind=\"halt_wait\"} 2.5"));
   EXPECT_THAT(text, testing::Not(HasSubstr("preemption_other"))) << "not known is not 0";
   EXPECT_THAT(text, HasSubstr("lockhost_agent_events_total{event=\"hint_events_lost\"} 4"));
+  EXPECT_THAT(text, HasSubstr("lockhost_boosts_total{vm=\"7\",mechanism=\"fifo\",asked=\"direct\","
+                              "result=\"released\"} 5"));
   EXPECT_THAT(
-      text, HasSubstr("lockhost_boosts_total{vm=\"7\",mechanism=\"fifo\",result=\"released\"} 5"));
-  EXPECT_THAT(text, HasSubstr("lockhost_boosts_denied_total{vm=\"7\",reason=\"vm_budget\"} 6"));
+      text,
+      HasSubstr("lockhost_boosts_denied_total{vm=\"7\",asked=\"grpc\",reason=\"vm_budget\"} 6"));
   EXPECT_THAT(text, HasSubstr("lockhost_boost_seconds_total{vm=\"7\"} 1.5"));
   EXPECT_THAT(text, HasSubstr("lockhost_boost_enabled{vm=\"7\"} 1"));
 }

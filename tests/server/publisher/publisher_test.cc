@@ -36,6 +36,24 @@ TEST(PublisherTest, ServesStreamsThatOthersBringUntilItIsDrained) {
   for (const auto& guest : guests) EXPECT_TRUE(guest->end().has_value());
 }
 
+TEST(PublisherTest, WhatCanWaitKeepsNobodyElseWaiting) {
+  FakeTransport transport;
+  PublisherStats stats;
+  auto publisher = Publisher::Start({}, MonotonicClock(), &transport, &stats);
+  ASSERT_TRUE(publisher.ok()) << publisher.status();
+  TestTable table;
+  table.Set(0, LOCKHOST_RUN_STATE_RUNNING);
+  (*publisher)->AgentHere(nullptr, nullptr);
+  (*publisher)->PutVm(MakeRecord(7, 0, table));
+  const auto guest = std::make_shared<FakeGuest>();
+  (*publisher)->AddStream(7, std::make_unique<FakeSink>(guest));
+  ASSERT_TRUE(Eventually([&] { return guest->count() == 1; }));
+  (*publisher)->ApplyDemand(7, {.has_demand = false, .ttl_ns = 0, .awaited = {0}});
+  (*publisher)->ApplyDemand(7, {.has_demand = true, .ttl_ns = 900'000'000, .awaited = {}});
+  ASSERT_TRUE(Eventually([&] { return guest->count() >= 2 && guest->message(1).has_delta(); }));
+  (*publisher)->Drain(5'000'000'000);
+}
+
 TEST(PublisherTest, WithoutWorkItSleeps) {
   FakeTransport transport;
   PublisherStats stats;

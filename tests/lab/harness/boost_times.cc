@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/lab/harness/boost_times.h"
+
+#include <algorithm>
+#include <chrono>
+#include <variant>
+
+#include "agent/channel/agent_client.h"
+
+namespace lockhost::lab {
+namespace {
+
+constexpr std::chrono::seconds kAnswerTimeout{10};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<agent::BoostLogReader>> OpenBoostLog(
+    const std::string& agent_socket) {
+  auto client = agent::AgentClient::Connect(agent_socket);
+  if (!client.ok()) return client.status();
+  if (absl::Status asked = client->Subscribe(); !asked.ok()) return asked;
+  auto event = client->Await(kAnswerTimeout);
+  if (!event.ok()) return event.status();
+  const auto* source = std::get_if<agent::SourceEvent>(&*event);
+  if (source == nullptr || !source->boost_log.valid()) {
+    return absl::FailedPreconditionError("this agent boosts nobody");
+  }
+  return agent::BoostLogReader::Attach(source->boost_log.get());
+}
+
+void BoostTimes::Add(const agent::BoostRecord& record) {
+  ++count_;
+  if (record.running_at_ns == 0) return;
+  back_ns_.push_back(record.running_at_ns - std::min(record.preempted_at_ns, record.running_at_ns));
+}
+
+uint64_t BoostTimes::BackNs(double quantile) const {
+  if (back_ns_.empty()) return 0;
+  std::vector<uint64_t> sorted = back_ns_;
+  const auto index = static_cast<size_t>(quantile * static_cast<double>(sorted.size() - 1));
+  std::nth_element(sorted.begin(), sorted.begin() + static_cast<long>(index), sorted.end());
+  return sorted[index];
+}
+
+}  // namespace lockhost::lab
