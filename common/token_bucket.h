@@ -26,8 +26,10 @@ class TokenBucket {
     return true;
   }
 
-  // When one can be taken; may be in the past.
-  constexpr uint64_t ReadyAtNs() const { return paid_until_ns_ + ns_per_token_; }
+  // When so many can be taken; may be in the past.
+  constexpr uint64_t ReadyAtNs(uint32_t tokens = 1) const {
+    return paid_until_ns_ + uint64_t{tokens} * ns_per_token_;
+  }
 
  private:
   uint64_t ns_per_token_;

@@ -84,6 +84,7 @@ class AsyncServer : private WireServer, private ConnectionWatcher {
   void OnPeer(int peer_fd, bool hung_up) override;
   void OnGrpc(int pipe_fd) override { gate_.OnGrpc(pipe_fd); }
   size_t connections() const override { return gate_.open(); }
+  bool HasTakenIn() const override { return gate_.HasTakenIn(); }
   uint64_t Look(uint64_t now_ns) override;
   void Close() override;
   void Emptied() override { gate_.Clear(); }

@@ -122,6 +122,12 @@ size_t ConnectionGate::open() const {
   return open_.size();
 }
 
+bool ConnectionGate::HasTakenIn() const {
+  const std::lock_guard lock(mutex_);
+  return std::all_of(open_.begin(), open_.end(),
+                     [](const Connection& each) { return each.relay->HasTakenIn(); });
+}
+
 void ConnectionGate::Clear() {
   const std::lock_guard lock(mutex_);
   while (!open_.empty()) {

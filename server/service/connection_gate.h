@@ -63,6 +63,8 @@ class ConnectionGate {
   // may be another one's, of the same peer.
   std::shared_ptr<Relay> Find(int grpc_fd) const;
   size_t open() const;
+  // gRPC has read all that it was given of all connections.
+  bool HasTakenIn() const;
   // Closes all, having sent what gRPC has written so far.
   void Clear();
 

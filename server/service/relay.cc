@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/service/relay.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <utility>
@@ -55,6 +57,11 @@ UniqueFd Relay::TakeGrpcEnd() {
   if (!inspector_.greeted() || !grpc_end_.valid()) return UniqueFd();
   grpc_fd_ = grpc_end_.get();
   return std::move(grpc_end_);
+}
+
+bool Relay::HasTakenIn() const {
+  int unread = 0;
+  return grpc_end_.valid() || ioctl(pipe_.get(), SIOCOUTQ, &unread) != 0 || unread == 0;
 }
 
 Relay::State Relay::SendOut() {

@@ -52,6 +52,8 @@ class Relay {
   };
   // From the peer towards gRPC, one portion. One thread.
   Taken TakeIn(uint64_t now_ns);
+  // gRPC has read what it was given, or does not have its end yet.
+  bool HasTakenIn() const;
   // gRPC's end, once, when the peer has greeted; else invalid. One thread.
   UniqueFd TakeGrpcEnd();
   // From gRPC to the peer. kOver: gRPC has closed, and all that it wrote is sent; or the peer

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/service/wire.h"
 
-#include <grpc/support/time.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <ctime>
 #include <utility>
 
@@ -17,15 +16,14 @@ namespace {
 
 constexpr uint64_t kNsPerSecond = 1'000'000'000;
 constexpr uint64_t kNever = UINT64_MAX;
-constexpr int kEventsAtOnce = 64;
-// So that one busy guest cannot keep the thread; what is left is the next wake-up's.
-constexpr int kMostLooks = 64;
 // After calls have moved: an answer that did not fit into its socket goes on when gRPC
 // looks again, and nothing wakes us when the peer has made room.
 constexpr uint64_t kFirstGlowNs = 10'000'000;
 constexpr uint64_t kLastGlowNs = 1'280'000'000;
 // What gRPC's timers write (keepalive, the end of an idle connection) is sent no later.
 constexpr uint64_t kSweepNs = 2'000'000'000;
+// How many looks a round counts for that answers to what was sent alone have brought about.
+constexpr uint32_t kAnswersLooks = 4;
 
 timespec ToTimespec(uint64_t ns) {
   return {static_cast<time_t>(ns / kNsPerSecond), static_cast<long>(ns % kNsPerSecond)};
@@ -33,15 +31,16 @@ timespec ToTimespec(uint64_t ns) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Wire>> Wire::Start(Clock clock, uint64_t look_ns) {
+absl::StatusOr<std::unique_ptr<Wire>> Wire::Start(Clock clock, uint64_t look_ns,
+                                                  uint32_t looks_per_second) {
   UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll.valid()) return absl::ErrnoToStatus(errno, "epoll_create1");
   UniqueFd written(epoll_create1(EPOLL_CLOEXEC));
   if (!written.valid()) return absl::ErrnoToStatus(errno, "epoll_create1");
   UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake.valid()) return absl::ErrnoToStatus(errno, "eventfd");
-  std::unique_ptr<Wire> wire(
-      new Wire(clock, look_ns, std::move(epoll), std::move(written), std::move(wake)));
+  std::unique_ptr<Wire> wire(new Wire(clock, look_ns, looks_per_second, std::move(epoll),
+                                      std::move(written), std::move(wake)));
   // Edge-triggered: each write wakes once, and nobody needs to read the counter.
   epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.fd = wire->wake_.get()}};
   if (epoll_ctl(wire->epoll_.get(), EPOLL_CTL_ADD, wire->wake_.get(), &event) != 0) {
@@ -51,13 +50,15 @@ absl::StatusOr<std::unique_ptr<Wire>> Wire::Start(Clock clock, uint64_t look_ns)
   return wire;
 }
 
-Wire::Wire(Clock clock, uint64_t look_ns, UniqueFd epoll, UniqueFd written, UniqueFd wake)
+Wire::Wire(Clock clock, uint64_t look_ns, uint32_t looks_per_second, UniqueFd epoll,
+           UniqueFd written, UniqueFd wake)
     : clock_(clock),
       look_ns_(look_ns),
       epoll_(std::move(epoll)),
       written_(std::move(written)),
       wake_(std::move(wake)),
-      accept_loop_(epoll_.get()) {}
+      accept_loop_(epoll_.get()),
+      pace_(looks_per_second, kLooksAtOnce) {}
 
 Wire::~Wire() {
   {
@@ -84,6 +85,8 @@ absl::Status Wire::WatchConnection(int peer_fd, int pipe_fd, WireServer* server)
   }
   connections_[peer_fd] = server;
   connections_[pipe_fd] = server;
+  told_.insert(server);  // its silence has an end
+  fresh_ = true;
   return absl::OkStatus();
 }
 
@@ -148,6 +151,7 @@ void Wire::Cancel(CallTag* tag) {
 }
 
 void Wire::Run() {
+  pthread_setname_np(pthread_self(), "wire");
   // While it is inside gRPC the publisher waits for it.
   RequestShortSlice().IgnoreError();
   for (;;) {
@@ -156,131 +160,55 @@ void Wire::Run() {
       const std::lock_guard lock(mutex_);
       if (stop_) return;
     }
-    const bool moved = LookAtAll();
+    const bool moved = Look();
     RunTimers();
     SendOut();
+    bool urgent = std::exchange(fresh_, false) || moved;
     {
       const std::lock_guard lock(mutex_);
       ++rounds_;
+      urgent |= hurry_ || rounds_ < awaited_round_;
     }
     looked_.notify_all();
     glow_ns_ = moved ? kFirstGlowNs : (2 * glow_ns_ > kLastGlowNs ? 0 : 2 * glow_ns_);
-    Rest();
+    Rest(urgent ? 1 : kAnswersLooks);
   }
 }
 
-void Wire::Rest() {
+void Wire::Rest(uint32_t looks) {
   const uint64_t now_ns = clock_.now_ns();
-  if (pace_.Take(now_ns)) return;
-  const timespec rest = ToTimespec(pace_.ReadyAtNs() - now_ns);
+  if (pace_.Take(now_ns, looks)) return;
+  const timespec rest = ToTimespec(pace_.ReadyAtNs(looks) - now_ns);
   nanosleep(&rest, nullptr);
-  pace_.Take(clock_.now_ns());
+  pace_.Take(clock_.now_ns(), looks);
 }
 
 void Wire::Sleep() {
   const uint64_t now_ns = clock_.now_ns();
-  uint64_t until_ns = timers_.empty() ? kNever : timers_.begin()->first;
-  if (glow_ns_ != 0) until_ns = std::min(until_ns, now_ns + glow_ns_);
-  if (look_ns_ != kNever) until_ns = std::min(until_ns, now_ns + look_ns_);
-  until_ns = std::min({until_ns, servers_due_ns_, accept_loop_.Resume(now_ns)});
-  if (!connections_.empty()) until_ns = std::min(until_ns, now_ns + kSweepNs);
+  uint64_t all_ns = timers_.empty() ? kNever : timers_.begin()->first;
+  if (glow_ns_ != 0) all_ns = std::min(all_ns, now_ns + glow_ns_);
+  if (look_ns_ != kNever) all_ns = std::min(all_ns, all_looked_ns_ + look_ns_);
+  if (!connections_.empty()) all_ns = std::min(all_ns, all_looked_ns_ + kSweepNs);
   {
     const std::lock_guard lock(mutex_);
-    if (hurry_ || rounds_ < awaited_round_) until_ns = now_ns;
+    if (hurry_ || rounds_ < awaited_round_) all_ns = now_ns;
   }
+  const uint64_t until_ns = std::min({all_ns, ServersDueNs(), accept_loop_.Resume(now_ns)});
   const timespec timeout = ToTimespec(until_ns > now_ns ? until_ns - now_ns : 0);
   epoll_event events[kEventsAtOnce];
   const int count = epoll_pwait2(epoll_.get(), events, kEventsAtOnce,
                                  until_ns == kNever ? nullptr : &timeout, nullptr);
+  all_ = clock_.now_ns() >= all_ns;
   TakeEvents(events, count, true);
 }
 
-// Before gRPC looks. True if a connection is among them. Connections are accepted once at
-// each wake-up, so that the pace of a peer that connects in a loop is ours.
-bool Wire::TakeEvents(epoll_event* events, int count, bool accept) {
-  bool any = false;
-  for (int i = 0; i < count; ++i) {
-    const int fd = events[i].data.fd;
-    if (fd == wake_.get()) {
-      any = true;
-    } else if (const auto owner = connections_.find(fd); owner != connections_.end()) {
-      any = true;
-      owner->second->OnPeer(fd, (events[i].events & (EPOLLHUP | EPOLLERR)) != 0);
-    } else if (accept) {
-      accept_loop_.Accept(fd, clock_.now_ns());
-    }
-  }
-  return any;
-}
-
-// Until no socket has anything to read, or for long enough. True if a call has moved.
-bool Wire::LookAtAll() {
-  const std::vector<std::shared_ptr<Entry>> entries = Entries();
-  bool moved = false;
-  int least = 1;
-  for (int look = 0; look < kMostLooks; ++look) {
-    servers_due_ns_ = kNever;
-    for (const std::shared_ptr<Entry>& entry : entries) moved |= LookAt(entry.get());
-    SendOut();
-    least = std::max(least, LeastLooks(entries));
-    epoll_event events[kEventsAtOnce];
-    const int count = epoll_wait(epoll_.get(), events, kEventsAtOnce, 0);
-    const bool more = TakeEvents(events, count, false);
-    if (look + 1 >= least && !more) break;
-  }
-  return moved;
-}
-
-void Wire::SendOut() {
-  epoll_event events[kEventsAtOnce];
-  const int count = epoll_wait(written_.get(), events, kEventsAtOnce, 0);
-  for (int i = 0; i < count; ++i) {
-    const int fd = events[i].data.fd;
-    if (const auto owner = connections_.find(fd); owner != connections_.end()) {
-      owner->second->OnGrpc(fd);
-    }
-  }
-}
-
-// gRPC handles one socket at each look at a queue, whosever it is, and of each socket it
-// may have been told: so many rounds of looks see them all.
-int Wire::LeastLooks(const std::vector<std::shared_ptr<Entry>>& entries) {
-  size_t connections = 0;
-  for (const std::shared_ptr<Entry>& entry : entries) {
-    if (!entry->empty) connections += entry->server->connections();
-  }
-  return 1 + static_cast<int>(entries.empty() ? 0 : connections / entries.size());
-}
-
-void Wire::CloseIfDue(Entry* entry) {
+uint64_t Wire::ServersDueNs() {
   const std::lock_guard lock(mutex_);
-  if (entry->close && !std::exchange(entry->closed, true)) entry->server->Close();
-}
-
-bool Wire::LookAt(Entry* entry) {
-  CloseIfDue(entry);
-  void* tag = nullptr;
-  bool ok = false;
-  bool moved = false;
-  auto got = grpc::CompletionQueue::GOT_EVENT;
-  while (!entry->empty) {
-    const std::lock_guard inside(inside_grpc_);
-    got = entry->server->queue()->AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_REALTIME));
-    if (got != grpc::CompletionQueue::GOT_EVENT) break;
-    static_cast<CallTag*>(tag)->Proceed(ok);
-    moved = true;
+  uint64_t first_ns = kNever;
+  for (const std::shared_ptr<Entry>& entry : entries_) {
+    if (!entry->empty) first_ns = std::min(first_ns, entry->due_ns);
   }
-  if (got == grpc::CompletionQueue::SHUTDOWN) {
-    entry->server->Emptied();
-    const std::lock_guard lock(mutex_);
-    entry->empty = true;
-    emptied_.notify_all();
-    return moved;
-  }
-  if (!entry->empty) {
-    servers_due_ns_ = std::min(servers_due_ns_, entry->server->Look(clock_.now_ns()));
-  }
-  return moved;
+  return first_ns;
 }
 
 void Wire::RunTimers() {
@@ -292,7 +220,7 @@ void Wire::RunTimers() {
   }
 }
 
-std::vector<std::shared_ptr<Wire::Entry>> Wire::Entries() {
+Wire::Entries Wire::AllEntries() {
   const std::lock_guard lock(mutex_);
   return entries_;
 }

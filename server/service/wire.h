@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <unordered_set>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -19,6 +20,7 @@
 #include "common/unique_fd.h"
 #include "server/service/accept_loop.h"
 #include "server/service/call_tag.h"
+#include "server/service/inheriting_mutex.h"
 
 namespace lockhost::server {
 
@@ -32,6 +34,8 @@ class WireServer {
   virtual void OnGrpc(int pipe_fd) = 0;
   // Connections that are open.
   virtual size_t connections() const = 0;
+  // gRPC has read all that came from the peers.
+  virtual bool HasTakenIn() const = 0;
   // Whatever else there is to do; called after each look at the queue, and at the time
   // that it returns (ns), UINT64_MAX for none.
   virtual uint64_t Look(uint64_t now_ns) = 0;
@@ -52,9 +56,14 @@ class WireServer {
 // the peer answers every message with: three wake-ups for each hint sent, and with
 // several such threads each hands the work to the next. So this thread sleeps on the
 // peers' sockets by itself, for reading alone, hands what came to gRPC (service/relay.h), and
-// lets it look. kLooksPerSecond bounds the wake-ups that guests can cause: when they are used
-// up it sleeps whatever happens. A report that comes after some rest is read at once; it may
-// be the one that asks for a preempted holder.
+// lets it look. Looks are bounded, and with them the wake-ups that guests can cause: when they
+// are used up it sleeps whatever happens. A report that comes after some rest is read at once; it
+// may be the one that asks for a preempted holder. A round in which no call has moved was about
+// flow-control updates alone, and counts for several.
+//
+// A look costs a system call, and with many guests few have said anything: only the queues of
+// those are looked at, and a share of the others in turn, should something have completed there
+// by a timer of gRPC's.
 class Wire {
  public:
   static constexpr uint32_t kLooksPerSecond = 200;
@@ -63,7 +72,8 @@ class Wire {
   // `look_ns`: looks at least this often, UINT64_MAX for no such bound. Needed only where
   // other threads of the process sleep in gRPC (clients, in tests): they read for us, and
   // then no socket tells.
-  static absl::StatusOr<std::unique_ptr<Wire>> Start(Clock clock, uint64_t look_ns);
+  static absl::StatusOr<std::unique_ptr<Wire>> Start(Clock clock, uint64_t look_ns,
+                                                     uint32_t looks_per_second = kLooksPerSecond);
   // REQUIRES: every server was removed.
   ~Wire();
   Wire(const Wire&) = delete;
@@ -94,7 +104,7 @@ class Wire {
   // ever meet inside: gRPC would hand the loser's work to a thread of its own, which
   // on a full host comes to run some milliseconds later. Recursive, because a call that
   // proceeds starts the next operation.
-  std::recursive_mutex& inside_grpc() { return inside_grpc_; }
+  InheritingMutex& inside_grpc() { return inside_grpc_; }
 
   // For calls, in Proceed(): proceeds `tag` with ok = true at that time, or with false
   // when it is cancelled.
@@ -109,20 +119,29 @@ class Wire {
     bool close = false;   // guarded by mutex_
     bool closed = false;  // the thread's
     bool empty = false;   // guarded by mutex_, written by the thread: shut down and drained
+    uint64_t due_ns = 0;  // the thread's: when the server wants to be looked at
   };
+  using Entries = std::vector<std::shared_ptr<Entry>>;
 
-  Wire(Clock clock, uint64_t look_ns, UniqueFd epoll, UniqueFd written, UniqueFd wake);
+  static constexpr int kEventsAtOnce = 64;
+
+  Wire(Clock clock, uint64_t look_ns, uint32_t looks_per_second, UniqueFd epoll, UniqueFd written,
+       UniqueFd wake);
   void Run();
-  void Rest();
+  void Rest(uint32_t looks);
   void Sleep();
+  uint64_t ServersDueNs();
   bool TakeEvents(epoll_event* events, int count, bool accept);
-  bool LookAtAll();
+  bool Look();
+  Entries Chosen(const Entries& entries, uint64_t now_ns) const;
+  std::unordered_set<WireServer*> NotTakenIn(const Entries& entries) const;
   void SendOut();
   void CloseIfDue(Entry* entry);
   bool LookAt(Entry* entry);
   void RunTimers();
-  int LeastLooks(const std::vector<std::shared_ptr<Entry>>& entries);
-  std::vector<std::shared_ptr<Entry>> Entries();
+  static int LeastLooks(const Entries& entries);
+  int EnoughLooks(const Entries& entries) const;
+  Entries AllEntries();
 
   const Clock clock_;
   const uint64_t look_ns_;
@@ -131,21 +150,26 @@ class Wire {
   // has made gRPC write by itself, and must wake nobody.
   const UniqueFd written_;
   const UniqueFd wake_;
-  std::recursive_mutex inside_grpc_;
+  InheritingMutex inside_grpc_;
   std::mutex mutex_;
   std::condition_variable emptied_;
   std::condition_variable looked_;
-  std::vector<std::shared_ptr<Entry>> entries_;  // guarded by mutex_
-  bool stop_ = false;                            // guarded by mutex_
-  uint64_t rounds_ = 0;                          // guarded by mutex_; that are through
-  uint64_t awaited_round_ = 0;                   // guarded by mutex_
-  bool hurry_ = false;                           // guarded by mutex_; a server is ending
+  Entries entries_;             // guarded by mutex_
+  bool stop_ = false;           // guarded by mutex_
+  uint64_t rounds_ = 0;         // guarded by mutex_; that are through
+  uint64_t awaited_round_ = 0;  // guarded by mutex_
+  bool hurry_ = false;          // guarded by mutex_; a server is ending
   AcceptLoop accept_loop_;
   // The thread's own:
   std::map<int, WireServer*> connections_;  // whose each watched descriptor is
-  uint64_t servers_due_ns_ = UINT64_MAX;    // when a server wants to be looked at
+  std::unordered_set<WireServer*>
+      told_;                    // those whose peers have spoken, or whose calls have moved
+  bool fresh_ = false;          // a connection has come in this round
+  bool all_ = true;             // in this round all are looked at
+  uint64_t all_looked_ns_ = 0;  // when they last were
+  size_t turn_ = 0;             // whose turn it is of the others
   std::multimap<uint64_t, CallTag*> timers_;
-  TokenBucket pace_{kLooksPerSecond, kLooksAtOnce};
+  TokenBucket pace_;
   uint64_t glow_ns_ = 0;  // next look though nothing tells of a reason; 0: none
   std::thread thread_;
 };
