@@ -206,6 +206,10 @@ void AddPublisher(const PublisherStats& stats, Families* out) {
       CounterFamily("lockhost_publisher_wakeups_total", "Times the publisher's thread woke up.")
           .Add({}, static_cast<double>(stats.wakeups))
           .Take());
+  out->push_back(GaugeFamily("lockhost_publisher_real_time",
+                             "1 while the publisher's thread is a real-time thread.")
+                     .Add({}, stats.real_time ? 1 : 0)
+                     .Take());
   out->push_back(Family(prometheus::MetricType::Histogram, "lockhost_hint_delivery_seconds",
                         "From a vCPU's switch to handing the delta that tells it to gRPC.")
                      .Add(ToMetric(stats.delivery))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/publisher/publisher.h"
 
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -23,6 +24,12 @@ absl::Status Watch(int epoll, int fd, uint32_t events) {
   event.data.fd = fd;
   if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0) return absl::OkStatus();
   return absl::ErrnoToStatus(errno, "watch a descriptor");
+}
+
+uint64_t ThreadCpuNs() {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<uint64_t>(used.tv_sec) * kNsPerSecond + static_cast<uint64_t>(used.tv_nsec);
 }
 
 // The kernel may round up by its timer slack; a heartbeat can wait for that.
@@ -102,8 +109,9 @@ void Publisher::Post(Command command, bool wake) {
 }
 
 void Publisher::Run() {
-  // Neither is needed to be right, only to be prompt. The process's other threads are
-  // patient (server/main.cc).
+  // For who looks from outside. Nothing here is needed to be right, only to be prompt. The
+  // process's other threads are patient (server/main.cc).
+  pthread_setname_np(pthread_self(), "publisher");
   RequestShortSlice().IgnoreError();
   uint64_t next_tick_ns = 0;
   while (!stop_) {
@@ -117,7 +125,17 @@ void Publisher::Run() {
       next_tick_ns = core_.Tick(now_ns);
     }
     idle_ = core_.idle();
+    BePrompt(now_ns);
   }
+}
+
+// The short slice is asked for in either case: the agent knows by it who is brief.
+void Publisher::BePrompt(uint64_t now_ns) {
+  if (!may_be_real_time_) return;
+  const bool allowed = real_time_budget_.Allows(ThreadCpuNs(), now_ns);
+  if (allowed == stats_->real_time) return;
+  may_be_real_time_ = allowed ? RequestRealTime().ok() : RequestShortSlice().ok();
+  stats_->real_time = allowed && may_be_real_time_;
 }
 
 void Publisher::ConsumeRing() { ring_->Consume(on_event_, on_invalid_); }

@@ -21,12 +21,14 @@
 #include "server/publisher/hint_sink.h"
 #include "server/publisher/publisher_core.h"
 #include "server/publisher/publisher_stats.h"
+#include "server/publisher/real_time_budget.h"
 
 namespace lockhost::server {
 
 // The publisher's thread: sleeps on the hint ring, on messages from the other threads
 // and on the next heartbeat; owns all streams (PublisherCore). From the ring to gRPC
-// there is no other thread: see "The wake-up trap" in server/README.md.
+// there is no other thread: see "The wake-up trap" in server/README.md. Where it is allowed to, it
+// runs as a real-time thread while that costs little (RealTimeBudget).
 //
 // Thread-safe: every call is a message to the thread, and returns at once.
 class Publisher {
@@ -87,6 +89,7 @@ class Publisher {
             PublisherStats* stats, UniqueFd wake, UniqueFd epoll);
   void Post(Command command, bool wake = true);
   void Run();
+  void BePrompt(uint64_t now_ns);
   bool RunCommands(uint64_t now_ns);
   void Do(AgentHereCommand& command, uint64_t now_ns);
   void Do(AgentGoneCommand& command, uint64_t now_ns);
@@ -112,6 +115,8 @@ class Publisher {
   std::vector<Command> commands_;
   std::unique_ptr<HintRing> ring_;
   PublisherCore core_;
+  RealTimeBudget real_time_budget_;
+  bool may_be_real_time_ = true;
   std::function<void(const agent::HintEvent&)> on_event_;
   std::function<void()> on_invalid_;
   std::thread thread_;

@@ -29,6 +29,7 @@ struct PublisherStats {
   std::atomic<uint64_t> events_unknown{0};  // of VMs that are not known (any more)
   std::atomic<uint64_t> events_invalid{0};  // records of another size
   std::atomic<uint64_t> wakeups{0};         // of the publisher's thread
+  std::atomic<bool> real_time{false};       // it is a real-time thread now
   DelayHistogram delivery;                  // from the switch to gRPC
 };
 

@@ -35,5 +35,18 @@ TEST(SchedulingTest, AShortSliceNeedsNoPrivilegeAndEndsPatience) {
   });
 }
 
+TEST(SchedulingTest, RealTimeIsNotInheritedAndTakenBack) {
+  InThread([] {
+    if (const absl::Status status = RequestRealTime(); !status.ok()) {
+      EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;
+      GTEST_SKIP() << "no right to real time here: " << status;
+    }
+    EXPECT_EQ(sched_getscheduler(0) & ~SCHED_RESET_ON_FORK, SCHED_FIFO);
+    InThread([] { EXPECT_EQ(sched_getscheduler(0), SCHED_OTHER); });
+    ASSERT_TRUE(RequestShortSlice().ok());
+    EXPECT_EQ(sched_getscheduler(0) & ~SCHED_RESET_ON_FORK, SCHED_OTHER);
+  });
+}
+
 }  // namespace
 }  // namespace lockhost

@@ -56,6 +56,7 @@ TEST_F(MetricsTest, AFreshServerAlreadyHasItsSeries) {
   EXPECT_THAT(text, HasSubstr("lockhost_vsock_refused_total{reason=\"claimed_twice\"} 0"));
   EXPECT_THAT(text, HasSubstr("lockhost_config_reloads_total{result=\"refused\"} 0"));
   EXPECT_THAT(text, HasSubstr("lockhost_hint_delivery_seconds_count 0"));
+  EXPECT_THAT(text, HasSubstr("lockhost_publisher_real_time 0"));
 }
 
 TEST_F(MetricsTest, SumsUpTablesAtTheScrape) {
@@ -88,6 +89,7 @@ TEST_F(MetricsTest, TellsOfStreamsReportsAndDelivery) {
   record->counters().connections.open = 5;
   record->counters().connections.of(Refusal::kFlood) = 6;
   stats_.delivery.Observe(30'000);
+  stats_.real_time = true;
   stats_.delivery.Observe(50'000'000);
   const std::string text = Scrape();
   EXPECT_THAT(text, HasSubstr("lockhost_streams{vm=\"7\"} 2"));
@@ -97,6 +99,7 @@ TEST_F(MetricsTest, TellsOfStreamsReportsAndDelivery) {
   EXPECT_THAT(text, HasSubstr("lockhost_connections_refused_total{vm=\"7\",reason=\"flood\"} 6"));
   EXPECT_THAT(text, HasSubstr("lockhost_connections_refused_total{vm=\"7\",reason=\"silent\"} 0"));
   EXPECT_THAT(text, HasSubstr("lockhost_hint_delivery_seconds_count 2"));
+  EXPECT_THAT(text, HasSubstr("lockhost_publisher_real_time 1"));
   EXPECT_THAT(text, HasSubstr("lockhost_hint_delivery_seconds_bucket{le=\"+Inf\"} 2"));
 }
 
