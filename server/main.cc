@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // lockhostd: from the agent's tables to the guests.
+#include <grpc/support/log.h>
 #include <spdlog/spdlog.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -8,6 +9,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <mutex>
 
 #include "absl/strings/str_join.h"
 #include "common/clock.h"
@@ -17,6 +19,7 @@
 #include "server/daemon/daemon.h"
 #include "server/daemon/options.h"
 #include "server/flags.h"
+#include "server/service/bounded_log.h"
 
 namespace {
 
@@ -36,6 +39,14 @@ void RaiseDescriptorLimit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void LogForGrpc(gpr_log_func_args* args) {
+  static std::mutex mutex;
+  static lockhost::server::BoundedLog log;
+  const std::lock_guard lock(mutex);
+  const auto line = log.Take(args->message, lockhost::MonotonicClock().now_ns());
+  if (line.has_value()) spdlog::warn("gRPC: {}", *line);
 }
 
 absl::StatusOr<UniqueFd> ReloadFd() {
@@ -115,6 +126,7 @@ absl::Status ServeUntilTerminated() {
 
 int main(int argc, char** argv) {
   lockhost::ParseProgramFlags(argc, argv, "Publishes vCPU hints to the guests of this host.");
+  gpr_set_log_function(LogForGrpc);
   const absl::Status status = ServeUntilTerminated();
   if (status.ok()) return 0;
   spdlog::error("{}", status.ToString());
