@@ -208,5 +208,32 @@ TEST(StatsTest, AreOneLineOfJson) {
   EXPECT_EQ(json.find('\n'), std::string::npos);
 }
 
+TEST_F(HintReceiverTest, AHostOfAnEarlierVersionIsUnderstood) {
+  HintReceiver receiver = MakeReceiver();
+  receiver.SetDemand(true);
+  // Nothing but what the first host said: no capabilities, no version, no counters.
+  v1::WatchHintsResponse snapshot = Snapshot(5, {});
+  snapshot.mutable_snapshot()->add_vcpus()->set_run_state(v1::RUN_STATE_PREEMPTED);
+  ASSERT_TRUE(receiver.Apply(snapshot).ok());
+  EXPECT_EQ(Hint(0), static_cast<uint32_t>(LOCKHOST_RUN_STATE_PREEMPTED));
+}
+
+TEST_F(HintReceiverTest, AHostOfALaterVersionIsUnderstood) {
+  constexpr int kFieldOfTheFuture = 1000;
+  HintReceiver receiver = MakeReceiver();
+  receiver.SetDemand(true);
+  v1::WatchHintsResponse snapshot = Snapshot(5, {Vcpu(0, v1::RUN_STATE_RUNNING, 1)});
+  snapshot.mutable_snapshot()->set_protocol_version(7);
+  snapshot.mutable_snapshot()->add_capabilities(static_cast<v1::Capability>(900));
+  for (google::protobuf::Message* part : std::initializer_list<google::protobuf::Message*>{
+           &snapshot, snapshot.mutable_snapshot(), snapshot.mutable_snapshot()->mutable_vcpus(0)}) {
+    part->GetReflection()->MutableUnknownFields(part)->AddVarint(kFieldOfTheFuture, 5);
+  }
+  v1::WatchHintsResponse arrived;
+  ASSERT_TRUE(arrived.ParseFromString(snapshot.SerializeAsString()));
+  ASSERT_TRUE(receiver.Apply(arrived).ok());
+  EXPECT_EQ(Hint(0), static_cast<uint32_t>(LOCKHOST_RUN_STATE_RUNNING));
+}
+
 }  // namespace
 }  // namespace lockhost::guest_agent
