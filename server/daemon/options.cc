@@ -48,12 +48,15 @@ TlsOptions TlsOptionsFrom(const Config& config) {
   const Tls& tls = config.tls();
   TlsOptions options;
   options.address = tls.address();
-  options.files = {tls.certificate_file(), tls.key_file(), tls.client_ca_file()};
+  options.files = {tls.certificate_file(), tls.key_file(), tls.client_ca_file(),
+                   tls.client_crl_file()};
   for (const TlsGuest& guest : tls.guest()) {
     options.guests.push_back({CanonicalName(guest.certificate_name()), guest.vm()});
   }
   options.limits = {.accepts_per_second = config.tls_accepts_per_second(),
                     .accept_burst = config.tls_accept_burst(),
+                    .address_accepts_per_second = config.tls_address_accepts_per_second(),
+                    .address_accept_burst = config.tls_address_accept_burst(),
                     .handshakes = config.tls_handshakes(),
                     .handshake_ns = config.tls_handshake_ms() * kNsPerMs};
   return options;

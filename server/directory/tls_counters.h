@@ -11,19 +11,31 @@ namespace lockhost::server {
 
 // Why a TLS connection came to no VM's server.
 enum class TlsRefusal : uint8_t {
+  kAddress,         // its address connects too fast
   kTooMany,         // newer ones needed its place before its handshake was through
   kSilent,          // the handshake took too long
   kHandshake,       // no TLS, or none that we speak
   kNoCertificate,   // the peer showed none
   kExpired,         // its certificate has expired
   kBadCertificate,  // its certificate is not one of the CA's, or not for clients, or not yet valid
+  kRevoked,         // its certificate is on the CA's list of revoked ones
+  kNoList,          // there is no such list of its CA, or none that it has signed and that is in date
   kUnknownName,     // no guest of the configuration has a name of the certificate
   kAmbiguous,       // its names, or the guest's, are those of several VMs
   kNoVm,            // the guest's VM is not there
 };
-inline constexpr std::array<const char*, 9> kTlsRefusalNames = {
-    "too_many",        "silent",       "handshake", "no_certificate", "expired_certificate",
-    "bad_certificate", "unknown_name", "ambiguous", "no_vm"};
+inline constexpr std::array<const char*, 12> kTlsRefusalNames = {"address_too_fast",
+                                                                 "too_many",
+                                                                 "silent",
+                                                                 "handshake",
+                                                                 "no_certificate",
+                                                                 "expired_certificate",
+                                                                 "bad_certificate",
+                                                                 "revoked_certificate",
+                                                                 "no_revocation_list",
+                                                                 "unknown_name",
+                                                                 "ambiguous",
+                                                                 "no_vm"};
 
 // The TLS listener's. Thread-safe.
 struct TlsCounters {

@@ -57,7 +57,8 @@ TlsDoor::TlsDoor(Listener listener, Rules rules, UniqueFd epoll, UniqueFd timer,
       wire_(wire),
       counters_(counters),
       rules_(std::move(rules)),
-      accepts_(rules_.limits.accepts_per_second, rules_.limits.accept_burst) {
+      accepts_(rules_.limits.accepts_per_second, rules_.limits.accept_burst),
+      addresses_(rules_.limits.address_accepts_per_second, rules_.limits.address_accept_burst) {
   guests_.Configure(rules_.guests);
 }
 
@@ -67,6 +68,8 @@ void TlsDoor::SetRules(Rules rules) {
   const std::lock_guard lock(mutex_);
   if (rules.limits != rules_.limits) {
     accepts_ = TokenBucket(rules.limits.accepts_per_second, rules.limits.accept_burst);
+    addresses_ =
+        AddressLimit(rules.limits.address_accepts_per_second, rules.limits.address_accept_burst);
   }
   rules_ = std::move(rules);
   guests_.Configure(rules_.guests);
@@ -119,9 +122,23 @@ void TlsDoor::TakeConnections(uint64_t now_ns) {
       if (errno != EAGAIN) PauseListener(now_ns + kTroublePauseNs);
       return;
     }
+    if (ComesTooFast(connection.get(), now_ns)) {
+      counters_->of(TlsRefusal::kAddress).fetch_add(1);
+      continue;
+    }
     accepts_.Take(now_ns);
     Begin(std::move(connection), now_ns);
   }
+}
+
+bool TlsDoor::ComesTooFast(int connection, uint64_t now_ns) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof(storage);
+  auto* const address = reinterpret_cast<sockaddr*>(&storage);
+  // Where it cannot be asked any more the peer has gone.
+  if (getpeername(connection, address, &size) != 0) return false;
+  const std::optional<PeerAddress> peer = ParsePeerAddress(address);
+  return peer.has_value() && !addresses_.Take(*peer, now_ns);
 }
 
 void TlsDoor::Begin(UniqueFd connection, uint64_t now_ns) {

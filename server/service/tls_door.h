@@ -14,6 +14,7 @@
 #include "server/directory/tls_counters.h"
 #include "server/directory/vm_record.h"
 #include "server/service/accept_loop.h"
+#include "server/service/address_limit.h"
 #include "server/service/listener.h"
 #include "server/service/tls_stream.h"
 #include "server/service/vm_server.h"
@@ -26,6 +27,8 @@ namespace lockhost::server {
 struct HandshakeLimits {
   uint32_t accepts_per_second = 32;
   uint32_t accept_burst = 64;
+  uint32_t address_accepts_per_second = 16;  // of one peer's address
+  uint32_t address_accept_burst = 32;
   uint32_t handshakes = 64;               // at the same time
   uint64_t handshake_ns = 5'000'000'000;  // for one
 
@@ -33,7 +36,8 @@ struct HandshakeLimits {
 };
 
 // The TLS listener: leads each connection through its handshake, and gives it to the server of
-// the VM that its certificate stands for (TlsGuests); limits are then that VM's. When there are
+// the VM that its certificate stands for (TlsGuests); limits are then that VM's. Who connects
+// too fast from one address is turned away before it costs the others' share. When there are
 // too many handshakes the oldest gives way: whoever means it is through in two round trips.
 // Connections that stand stay when files or configuration change.
 //
@@ -73,6 +77,7 @@ class TlsDoor final : private ConnectionSource {
   int listener_fd() const override { return epoll_.get(); }
   uint64_t Accept(uint64_t now_ns) override;
   void TakeConnections(uint64_t now_ns);
+  bool ComesTooFast(int connection, uint64_t now_ns);
   void Begin(UniqueFd connection, uint64_t now_ns);
   void Continue(int fd, uint64_t now_ns);
   void Admit(At at, uint64_t now_ns);
@@ -89,6 +94,7 @@ class TlsDoor final : private ConnectionSource {
   std::mutex mutex_;  // guards all below
   Rules rules_;
   TokenBucket accepts_;
+  AddressLimit addresses_;
   TlsGuests guests_;
   std::map<uint64_t, VmServer*> servers_;  // by VM
   std::list<Pending> pending_;             // the oldest first

@@ -39,6 +39,16 @@ int SelectHttp2(SSL*, const unsigned char** out, unsigned char* out_size, const 
   return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+bool LoadRevoked(SSL_CTX* context, const std::string& path) {
+  X509_STORE* const store = SSL_CTX_get_cert_store(context);
+  X509_LOOKUP* const lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+  if (lookup == nullptr || X509_load_crl_file(lookup, path.c_str(), X509_FILETYPE_PEM) < 1) {
+    return false;
+  }
+  // Of the CAs between, too.
+  return X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) == 1;
+}
+
 void SetRules(SSL_CTX* context) {
   SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
@@ -67,6 +77,9 @@ absl::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::Load(const TlsFile
   }
   if (SSL_CTX_load_verify_locations(context.get(), files.client_ca.c_str(), nullptr) != 1) {
     return Unusable("client_ca_file", files.client_ca);
+  }
+  if (!files.client_crl.empty() && !LoadRevoked(context.get(), files.client_crl)) {
+    return Unusable("client_crl_file", files.client_crl);
   }
   return std::shared_ptr<const TlsContext>(new TlsContext(std::move(context)));
 }

@@ -15,11 +15,13 @@ struct TlsFiles {
   std::string certificate;  // the server's, with the chain that leads to its CA; PEM
   std::string key;          // its private key, without a passphrase; PEM
   std::string client_ca;    // CAs of the guests' certificates; PEM
+  std::string client_crl;   // those CAs' lists of revoked certificates; PEM; empty: none
 };
 
 // What the sessions of one server have in common. TLS 1.3 alone; a client without a certificate
 // of the CA is refused; HTTP/2 by ALPN; nothing is resumed, so that each connection's
-// certificate is checked anew. Immutable: other files are another context.
+// certificate is checked anew. With lists of revoked certificates each CA must have one that is in
+// date, or its guests are refused. Immutable: other files are another context.
 class TlsContext {
  public:
   // Reads the files. INVALID_ARGUMENT names the one that cannot be used, and why.

@@ -55,6 +55,13 @@ TlsRefusal TlsSession::Reason() const {
       break;
     case X509_V_ERR_CERT_HAS_EXPIRED:
       return TlsRefusal::kExpired;
+    case X509_V_ERR_CERT_REVOKED:
+      return TlsRefusal::kRevoked;
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+    case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+      return TlsRefusal::kNoList;
     default:
       return TlsRefusal::kBadCertificate;
   }

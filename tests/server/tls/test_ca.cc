@@ -57,6 +57,14 @@ void WriteCertificate(const std::string& path, const CertificateHandle& certific
   WriteFile(path, [&](FILE* file) { return PEM_write_X509(file, certificate.get()); });
 }
 
+CertificateHandle ReadCertificate(const std::string& path) {
+  FILE* file = fopen(path.c_str(), "re");
+  EXPECT_NE(file, nullptr) << path;
+  CertificateHandle certificate(PEM_read_X509(file, nullptr, nullptr, nullptr), X509_free);
+  fclose(file);
+  return certificate;
+}
+
 }  // namespace
 
 TestCa::TestCa() : key_(NewKey()), certificate_(NewCertificate("CA", key_.get(), -3600, 3600)) {
@@ -73,6 +81,25 @@ CertificateFiles TestCa::Issue(const std::string& prefix, const Wish& wish) cons
     return PEM_write_PrivateKey(file, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
   });
   return {prefix + ".pem", prefix + ".key"};
+}
+
+void TestCa::WriteRevoked(const std::string& path, const std::vector<std::string>& certificates,
+                          long valid_until_s) const {
+  const std::unique_ptr<X509_CRL, decltype(&X509_CRL_free)> list(X509_CRL_new(), X509_CRL_free);
+  const std::unique_ptr<ASN1_TIME, decltype(&ASN1_TIME_free)> time(ASN1_TIME_new(), ASN1_TIME_free);
+  X509_CRL_set_version(list.get(), X509_CRL_VERSION_2);
+  X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(certificate_.get()));
+  X509_CRL_set1_lastUpdate(list.get(), X509_gmtime_adj(time.get(), -3600));
+  for (const std::string& each : certificates) {
+    X509_REVOKED* const revoked = X509_REVOKED_new();
+    const CertificateHandle certificate = ReadCertificate(each);
+    X509_REVOKED_set_serialNumber(revoked, X509_get_serialNumber(certificate.get()));
+    X509_REVOKED_set_revocationDate(revoked, time.get());
+    X509_CRL_add0_revoked(list.get(), revoked);
+  }
+  X509_CRL_set1_nextUpdate(list.get(), X509_gmtime_adj(time.get(), valid_until_s));
+  EXPECT_GT(X509_CRL_sign(list.get(), key_.get(), EVP_sha256()), 0);
+  WriteFile(path, [&](FILE* file) { return PEM_write_X509_CRL(file, list.get()); });
 }
 
 CertificateHandle TestCa::Make(const Wish& wish, KeyHandle* key) const {

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace lockhost {
 
@@ -37,6 +38,9 @@ class TestCa {
   void Write(const std::string& path) const;
   // Writes PREFIX.pem and PREFIX.key.
   CertificateFiles Issue(const std::string& prefix, const Wish& wish) const;
+  // Writes its list of revoked certificates, which names those in these files.
+  void WriteRevoked(const std::string& path, const std::vector<std::string>& certificates,
+                    long valid_until_s = 3600) const;
   // A certificate for a new key, which goes to `key`.
   CertificateHandle Make(const Wish& wish, KeyHandle* key) const;
 
