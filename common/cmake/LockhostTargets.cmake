@@ -74,12 +74,15 @@ function(lockhost_test NAME)
     PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${label}")
 endfunction()
 
-# lockhost_fuzzer(NAME SOURCES ... DEPS ...)
+# lockhost_fuzzer(NAME SOURCES ... DEPS ... [MUTATIONS number])
 # SOURCES define LLVMFuzzerTestOneInput; seeds lie in corpus/NAME beside them. With the
 # preset `fuzz` NAME_fuzz is a libFuzzer program, built with the target lockhost_fuzzers.
 # Elsewhere it is linked to tests/fuzz/replay_main.cc and makes the ctest fuzz.NAME.
 function(lockhost_fuzzer NAME)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "MUTATIONS" "SOURCES;DEPS" ${ARGN})
+  if(NOT ARG_MUTATIONS)
+    set(ARG_MUTATIONS 5000)
+  endif()
   lockhost_include_root(root tests)
   add_executable(${NAME}_fuzz ${ARG_SOURCES})
   target_include_directories(${NAME}_fuzz PRIVATE "${root}")
@@ -94,7 +97,7 @@ function(lockhost_fuzzer NAME)
   endif()
   target_link_libraries(${NAME}_fuzz PRIVATE lockhost_fuzz_replay)
   add_test(NAME fuzz.${NAME}
-           COMMAND ${NAME}_fuzz "${CMAKE_CURRENT_SOURCE_DIR}/corpus/${NAME}")
+           COMMAND ${NAME}_fuzz ${ARG_MUTATIONS} "${CMAKE_CURRENT_SOURCE_DIR}/corpus/${NAME}")
   # Death by abort, so that the driver can leave the input behind.
   set_tests_properties(fuzz.${NAME} PROPERTIES TIMEOUT 120 ENVIRONMENT
     "ASAN_OPTIONS=abort_on_error=1;UBSAN_OPTIONS=abort_on_error=1;TSAN_OPTIONS=abort_on_error=1")

@@ -2,7 +2,8 @@
 //
 // Runs a fuzzer's LLVMFuzzerTestOneInput without libFuzzer, for every `make test` and
 // every sanitizer: first on the inputs in the files and directories named as arguments,
-// then on mutations of them. The mutations are the same in each run.
+// then on so many mutations of them as the first argument says. The mutations are the same in each
+// run.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -24,7 +26,6 @@ namespace {
 
 using Input = std::vector<uint8_t>;
 
-constexpr int kMutations = 5000;
 constexpr size_t kMaxInputBytes = 8192;
 constexpr char kFailedInputFile[] = "failed-input";
 
@@ -131,11 +132,12 @@ class Mutator {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fprintf(stderr, "usage: %s FILE_OR_DIRECTORY...\n", argv[0]);
+  if (argc < 3) {
+    std::fprintf(stderr, "usage: %s MUTATIONS FILE_OR_DIRECTORY...\n", argv[0]);
     return 2;
   }
-  const std::vector<Input> seeds = ReadInputs(argv + 1);
+  const int mutations = std::atoi(argv[1]);
+  const std::vector<Input> seeds = ReadInputs(argv + 2);
   if (seeds.empty()) {
     std::fprintf(stderr, "no input found\n");
     return 1;
@@ -144,7 +146,7 @@ int main(int argc, char** argv) {
   for (const Input& seed : seeds) Run(seed);
   Run({});
   Mutator mutator(seeds);
-  for (int i = 0; i < kMutations; ++i) Run(mutator.Next());
-  std::printf("%zu inputs and %d mutations of them\n", seeds.size(), kMutations);
+  for (int i = 0; i < mutations; ++i) Run(mutator.Next());
+  std::printf("%zu inputs and %d mutations of them\n", seeds.size(), mutations);
   return 0;
 }
