@@ -19,6 +19,10 @@ Checks KernelChecks(const HostFacts& facts);
 // Capabilities, sysctls, namespaces, mounts.
 Checks PrivilegeChecks(const HostFacts& facts);
 
+// Whether preempted lock holders are run again: the agent's mechanism and rights, the
+// kernel's bound on real-time threads, the off switch.
+Checks BoostChecks(const HostFacts& facts);
+
 // The agent, BPF itself, lockhostd, the VMMs. `server`: what came of asking lockhostd on
 // `server_socket`, which is the caller's business.
 Checks ServiceChecks(const HostFacts& facts, const absl::Status& server,

@@ -87,6 +87,8 @@ KernelFacts ReadKernelFacts(const Roots& roots) {
   }
   facts.lockdown = ParseLockdown(ReadLine(absl::StrCat(roots.sysfs, "/kernel/security/lockdown")));
   facts.counts_run_delay = CountsRunDelay(roots);
+  facts.rt_runtime_us = ReadNumber(absl::StrCat(roots.procfs, "/sys/kernel/sched_rt_runtime_us"));
+  facts.rt_period_us = ReadNumber(absl::StrCat(roots.procfs, "/sys/kernel/sched_rt_period_us"));
   facts.online_cpus = CountCpus(ReadLine(absl::StrCat(roots.sysfs, "/devices/system/cpu/online")));
   return facts;
 }

@@ -20,6 +20,7 @@ namespace lockhost::doctor {
 inline constexpr uint32_t kCapDacReadSearch = 2;
 inline constexpr uint32_t kCapSysPtrace = 19;
 inline constexpr uint32_t kCapSysAdmin = 21;
+inline constexpr uint32_t kCapSysNice = 23;
 inline constexpr uint32_t kCapPerfmon = 38;
 inline constexpr uint32_t kCapBpf = 39;
 
@@ -41,6 +42,9 @@ struct KernelFacts {
   std::string lockdown;                  // mode in force; empty: not to be seen
   bool counts_run_delay = false;         // threads' waiting time, i.e. steal time
   uint32_t online_cpus = 0;
+  // What real-time threads may have of each period; runtime -1: all of it.
+  std::optional<int> rt_runtime_us;
+  std::optional<int> rt_period_us;
 };
 
 // What this process, and with it an agent started likewise, may do.
@@ -69,6 +73,14 @@ struct LoadFacts {
   std::array<uint32_t, 3> vms_by_mode{};  // that the agent advises; index: lockhost_mode
 };
 
+// Of the agent's boosts.
+struct BoostFacts {
+  std::string mechanism;    // "fifo", "nice"; "none": nobody is boosted
+  std::string reason;       // why not a better one
+  uint32_t vms_off = 0;     // VMs whose boosts are switched off
+  uint32_t vms_unpaid = 0;  // VMs from which nothing can be collected
+};
+
 // What the running agent says, or lockhostd for it (source, reason, VMs and vCPUs alone) to
 // a user who may not ask the agent.
 struct AgentFacts {
@@ -80,7 +92,8 @@ struct AgentFacts {
   std::optional<uint64_t> capabilities;  // effective
   uint32_t vms = 0;
   uint32_t vcpus = 0;
-  std::optional<LoadFacts> load;  // absent before the agent has looked; 0 in its first second
+  std::optional<LoadFacts> load;     // absent before the agent has looked; 0 in its first second
+  std::optional<BoostFacts> boosts;  // likewise
 };
 
 struct HostFacts {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/channel/agent_client.h"
+#include "agent/channel/packet.h"
 #include "agent/doctor/host_facts.h"
 #include "agent/doctor/proc_facts.h"
 #include "agent/source/bpf_programs.h"
@@ -20,17 +21,35 @@ pid_t PeerOf(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
 }
 
-std::optional<LoadFacts> ReadLoad(int host_page) {
-  const auto page = agent::HostPageReader::Attach(host_page);
-  const auto figures = page.ok() ? (*page)->Read() : nullptr;
-  if (figures == nullptr || figures->updated_at_ns == 0) return std::nullopt;
+LoadFacts ReadLoad(const agent::HostFigures& figures) {
   LoadFacts load;
-  load.overcommit = figures->overcommit[agent::LoadFigures::kLong];
-  load.steal_ratio = figures->load.steal_ratio[agent::LoadFigures::kLong];
-  for (const agent::VmFigures& vm : figures->vms) {
+  load.overcommit = figures.overcommit[agent::LoadFigures::kLong];
+  load.steal_ratio = figures.load.steal_ratio[agent::LoadFigures::kLong];
+  for (const agent::VmFigures& vm : figures.vms) {
     if (vm.vm_id != 0 && vm.mode < load.vms_by_mode.size()) ++load.vms_by_mode[vm.mode];
   }
   return load;
+}
+
+BoostFacts ReadBoosts(const agent::HostFigures& figures) {
+  BoostFacts boosts;
+  boosts.mechanism = agent::FieldText(figures.boost_mechanism);
+  boosts.reason = agent::FieldText(figures.boost_reason);
+  if (boosts.mechanism == "none") return boosts;
+  for (const agent::VmFigures& vm : figures.vms) {
+    if (vm.vm_id == 0) continue;
+    if (vm.boost.enabled == 0) ++boosts.vms_off;
+    if (vm.boost.repays == 0) ++boosts.vms_unpaid;
+  }
+  return boosts;
+}
+
+void ReadHostPage(int host_page, AgentFacts* facts) {
+  const auto page = agent::HostPageReader::Attach(host_page);
+  const auto figures = page.ok() ? (*page)->Read() : nullptr;
+  if (figures == nullptr || figures->updated_at_ns == 0) return;
+  facts->load = ReadLoad(*figures);
+  facts->boosts = ReadBoosts(*figures);
 }
 
 // Takes one event in; true while more are to come.
@@ -41,7 +60,7 @@ absl::StatusOr<bool> Take(const agent::AgentEvent& event, AgentFacts* facts) {
   if (const auto* source = std::get_if<agent::SourceEvent>(&event)) {
     facts->source = agent::SourceName(source->message.source);
     facts->reason = source->message.reason;
-    if (source->host_page.valid()) facts->load = ReadLoad(source->host_page.get());
+    if (source->host_page.valid()) ReadHostPage(source->host_page.get(), facts);
   } else if (const auto* vm = std::get_if<agent::VmEvent>(&event)) {
     ++facts->vms;
     facts->vcpus += vm->message.vcpu_count;

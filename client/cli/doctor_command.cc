@@ -46,6 +46,7 @@ Section ExamineHost(const Options& options) {
   if (facts.agent.source.empty()) facts.bpf_attempt = doctor::TryBpf(options.roots);
   Section section{"host", doctor::KernelChecks(facts)};
   Append(doctor::PrivilegeChecks(facts), &section.checks);
+  Append(doctor::BoostChecks(facts), &section.checks);
   Append(doctor::ServiceChecks(facts, list.status(), options.socket), &section.checks);
   return section;
 }

@@ -125,6 +125,7 @@ class CapturedTreeTest : public testing::Test {
               .boot = tree_.path() + "/boot"};
     Write(roots_.procfs + "/sys/kernel/osrelease", "6.1.0-9\n");
     Write(roots_.procfs + "/sys/kernel/unprivileged_bpf_disabled", "0\n");
+    Write(roots_.procfs + "/sys/kernel/sched_rt_runtime_us", "-1\n");
     Write(roots_.procfs + "/self/status", "CapEff:\t0000000000080000\n");
     Write(roots_.procfs + "/self/schedstat", "120 30 2\n");
     Write(roots_.procfs + "/self/mounts", "proc /proc proc rw,hidepid=2 0 0\n");
@@ -168,6 +169,8 @@ TEST_F(CapturedTreeTest, KernelFacts) {
   EXPECT_EQ(facts.lockdown, "confidentiality");
   EXPECT_TRUE(facts.counts_run_delay);
   EXPECT_EQ(facts.online_cpus, 4u);
+  EXPECT_EQ(facts.rt_runtime_us, -1);
+  EXPECT_FALSE(facts.rt_period_us);
   EXPECT_FALSE(facts.config);
 }
 
@@ -227,6 +230,8 @@ TEST(AskAgentTest, ARunningAgentTellsTheLoad) {
   EXPECT_EQ(facts.pid, getpid());
   EXPECT_GE(facts.load->steal_ratio, 0);
   EXPECT_LE(facts.load->steal_ratio, 1);
+  ASSERT_TRUE(facts.boosts);
+  EXPECT_EQ(facts.boosts->mechanism, "none") << "this source does not see lock holders";
 }
 
 TEST(TryBpfTest, AgreesWithTheKernel) {

@@ -34,6 +34,8 @@ HostFacts GoodHost() {
   facts.kernel.lockdown = "none";
   facts.kernel.counts_run_delay = true;
   facts.kernel.online_cpus = 8;
+  facts.kernel.rt_runtime_us = 950'000;
+  facts.kernel.rt_period_us = 1'000'000;
   facts.privileges = {.capabilities = kAllCapabilities,
                       .unprivileged_bpf_disabled = 2,
                       .perf_event_paranoid = 3,
@@ -51,14 +53,15 @@ HostFacts GoodHost() {
                  .capabilities = kAllCapabilities,
                  .vms = 1,
                  .vcpus = 16,
-                 .load = LoadFacts{1.87, 0.123, {0, 0, 1}}};
+                 .load = LoadFacts{1.87, 0.123, {0, 0, 1}},
+                 .boosts = BoostFacts{"fifo", "", 0, 0}};
   return facts;
 }
 
 std::vector<Section> Examined(const HostFacts& facts, const absl::Status& server = {}) {
   Section section{"host", KernelChecks(facts)};
-  for (const Checks& more :
-       {PrivilegeChecks(facts), ServiceChecks(facts, server, "/run/lockhost/admin.sock")}) {
+  for (const Checks& more : {PrivilegeChecks(facts), BoostChecks(facts),
+                             ServiceChecks(facts, server, "/run/lockhost/admin.sock")}) {
     section.checks.insert(section.checks.end(), more.begin(), more.end());
   }
   return {section};
@@ -132,6 +135,34 @@ TEST(DoctorGoldenTest, HostLockedDown) {
   facts.bpf_attempt = absl::InvalidArgumentError("loading BPF programs");
   ExpectGolden("host_locked_down",
                Examined(facts, absl::NotFoundError("lockhostd does not run here")));
+}
+
+TEST(DoctorGoldenTest, HostWithoutBoosts) {
+  HostFacts facts = GoodHost();
+  facts.agent.capabilities = kAllCapabilities & ~(uint64_t{1} << kCapSysNice);
+  facts.agent.boosts = BoostFacts{"none", "fifo: not permitted; nice: not permitted", 0, 0};
+  facts.kernel.rt_runtime_us = -1;
+  ExpectGolden("host_without_boosts", Examined(facts));
+  EXPECT_TRUE(HintsFlow(Examined(facts))) << "hints need no boosts";
+}
+
+TEST(BoostChecksTest, SayWhatKeepsThemFromWorking) {
+  HostFacts facts = GoodHost();
+  facts.agent.boosts = BoostFacts{"none", "switched off", 0, 0};
+  Checks checks = BoostChecks(facts);
+  ASSERT_EQ(checks.size(), 2u);
+  EXPECT_EQ(checks[0].verdict, Verdict::kWarning);
+  EXPECT_EQ(checks[0].advice, "start the agent with --boost=auto");
+  facts.agent.boosts = BoostFacts{"nice", "fifo: not permitted", 1, 1};
+  checks = BoostChecks(facts);
+  ASSERT_EQ(checks.size(), 4u);
+  EXPECT_EQ(checks[0].verdict, Verdict::kWarning) << "there is a better one";
+  EXPECT_EQ(checks[2].finding, "off for 1 of 1 VM (lockhost boost VM on)");
+  EXPECT_EQ(checks[3].verdict, Verdict::kWarning);
+  facts.kernel.rt_runtime_us = 10'000;
+  EXPECT_EQ(BoostChecks(facts)[1].verdict, Verdict::kWarning);
+  facts.agent.boosts.reset();
+  EXPECT_EQ(BoostChecks(facts)[0].finding, "cannot tell: the agent was not heard");
 }
 
 TEST(DoctorGoldenTest, HostSeenByAnUnprivilegedUser) {
