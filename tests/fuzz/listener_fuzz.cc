@@ -142,7 +142,7 @@ class Bystander {
 class Host {
  public:
   Host()
-      : wire_(*Wire::Start(MonotonicClock(), UINT64_MAX, /*pace_ns=*/0)),
+      : wire_(*Wire::Start(MonotonicClock(), UINT64_MAX, /*looks_per_second=*/1'000'000'000)),
         queue_(wire_.get()),
         publisher_(*Publisher::Start(Timing(), MonotonicClock(), &queue_, &stats_)) {
     // It has a word for each header that it does not like.
