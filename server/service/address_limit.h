@@ -8,7 +8,7 @@
 #include <map>
 #include <optional>
 
-#include "server/service/token_bucket.h"
+#include "common/token_bucket.h"
 
 struct sockaddr;
 

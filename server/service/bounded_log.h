@@ -9,7 +9,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "server/service/token_bucket.h"
+#include "common/token_bucket.h"
 
 namespace lockhost::server {
 
