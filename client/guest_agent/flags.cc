@@ -17,10 +17,11 @@ ABSL_FLAG(std::string, tls_ca, "",
           "CA of the host's certificate, PEM; with it, --host is reached by TLS");
 ABSL_FLAG(std::string, tls_cert, "", "this guest's certificate, PEM");
 ABSL_FLAG(std::string, tls_key, "", "key of this guest's certificate, PEM");
-ABSL_FLAG(std::string, hint_page, "/run/lockhost-guest/hints",
-          "file of the hint page; made if it is missing");
-ABSL_FLAG(std::string, report_page, "/run/lockhost-guest/reports",
-          "file of the report page; made if it is missing");
+ABSL_FLAG(std::string, page_socket, "/run/lockhost-guest/pages.sock",
+          "where applications get the pages, which are sealed memory");
+ABSL_FLAG(std::string, hint_page, "",
+          "file of the hint page, made if it is missing, in place of what the socket gives");
+ABSL_FLAG(std::string, report_page, "", "file of the report page, likewise");
 ABSL_FLAG(std::string, path, "grpc",
           "grpc: write the slots from the stream; direct-map: the VM sees the host's own table, "
           "write only the lease");
@@ -84,6 +85,9 @@ absl::StatusOr<GuestAgent::Options> OptionsFromFlags() {
   if (slots == 0 || slots > LOCKHOST_MAX_SLOTS) {
     return absl::InvalidArgumentError(absl::StrCat("--slots must be 1 to ", LOCKHOST_MAX_SLOTS));
   }
+  if (absl::GetFlag(FLAGS_hint_page).empty() != absl::GetFlag(FLAGS_report_page).empty()) {
+    return absl::InvalidArgumentError("--hint-page and --report-page go together");
+  }
   GuestAgent::Options options;
   options.host.target = host;
   options.host.tls = *std::move(tls);
@@ -97,6 +101,8 @@ absl::StatusOr<GuestAgent::Options> OptionsFromFlags() {
   options.receiver.longest_lease_ns = *lease_ns;
   return options;
 }
+
+std::string PageSocket() { return absl::GetFlag(FLAGS_page_socket); }
 
 std::string StatsFile() { return absl::GetFlag(FLAGS_stats_file); }
 

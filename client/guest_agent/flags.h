@@ -9,9 +9,12 @@
 
 namespace lockhost::guest_agent {
 
-// The daemon's flags as options. REQUIRES: ParseProgramFlags() has run.
-// INVALID_ARGUMENT names the flag.
+// The daemon's flags as options, without pages if the flags name no files. REQUIRES:
+// ParseProgramFlags() has run. INVALID_ARGUMENT names the flag.
 absl::StatusOr<GuestAgent::Options> OptionsFromFlags();
+
+// Where applications get the pages. Nothing is served there if the options name files.
+std::string PageSocket();
 
 // Where the counters go at exit; empty: nowhere but to the log.
 std::string StatsFile();

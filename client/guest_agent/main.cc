@@ -8,6 +8,7 @@
 
 #include "client/guest_agent/flags.h"
 #include "client/guest_agent/guest_agent.h"
+#include "client/guest_agent/page_server.h"
 #include "client/guest_agent/signals.h"
 #include "common/clock.h"
 #include "common/program_flags.h"
@@ -17,6 +18,7 @@ namespace {
 
 using lockhost::guest_agent::GuestAgent;
 using lockhost::guest_agent::HostLink;
+using lockhost::guest_agent::PageServer;
 
 HostLink::Observer LogLinkEvents() {
   return {
@@ -43,6 +45,21 @@ void WriteStats(const GuestAgent& agent, const std::string& path) {
   if (file != nullptr) fclose(file);
 }
 
+// Pages of sealed memory, unless the options name files; null then.
+absl::StatusOr<std::unique_ptr<PageServer>> MakePages(GuestAgent::Options* options) {
+  if (!options->hint_page.empty()) return nullptr;
+  auto server = PageServer::Create(lockhost::guest_agent::PageSocket(), options->slots);
+  if (!server.ok()) return server.status();
+  options->hint_page = (*server)->hint_page();
+  options->report_page = (*server)->report_page();
+  return server;
+}
+
+int Refuse(const absl::Status& why) {
+  spdlog::error("{}", why.ToString());
+  return 1;
+}
+
 int ExitCode(const absl::Status& status) {
   if (status.ok()) return 0;
   return absl::IsNotFound(status) ? 69 : 76;  // EX_UNAVAILABLE, EX_PROTOCOL
@@ -65,10 +82,12 @@ int main(int argc, char** argv) {
   lockhost::guest_agent::BlockSignals();
   // Inherited by gRPC's threads, whose work can wait for the next switch.
   lockhost::RequestPatientWakeups().IgnoreError();
+  const auto pages = MakePages(&*options);
+  if (!pages.ok()) return Refuse(pages.status());
   auto agent = GuestAgent::Create(*std::move(options), lockhost::MonotonicClock(), LogLinkEvents());
-  if (!agent.ok()) {
-    spdlog::error("{}", agent.status().ToString());
-    return 1;
+  if (!agent.ok()) return Refuse(agent.status());
+  if (*pages != nullptr) {
+    if (const absl::Status started = (*pages)->Start(); !started.ok()) return Refuse(started);
   }
   lockhost::RequestOrdinaryWakeups().IgnoreError();
   running = agent->get();

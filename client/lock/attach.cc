@@ -4,26 +4,35 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <cstring>
 
 namespace lockhost::lock {
 namespace {
 
-// Maps the whole file; null on any failure. The fd is not kept.
-void* MapFile(const char* path, int open_flags, int protection, uint64_t* bytes) {
-  const int fd = open(path, open_flags | O_CLOEXEC);
-  if (fd < 0) return nullptr;
+constexpr long kSysfsMagic = 0x62656572;
+
+bool CannotShrink(int fd) {
+  const int seals = fcntl(fd, F_GET_SEALS);
+  if (seals >= 0) return (seals & F_SEAL_SHRINK) != 0;
+  struct statfs system {};
+  return fstatfs(fd, &system) == 0 && system.f_type == kSysfsMagic;
+}
+
+// Maps the whole file; null on any failure.
+void* Map(int fd, int protection, uint64_t* bytes) {
   struct stat info {};
-  void* address = MAP_FAILED;
-  if (fstat(fd, &info) == 0 && info.st_size > 0) {
-    *bytes = static_cast<uint64_t>(info.st_size);
-    address = mmap(nullptr, *bytes, protection, MAP_SHARED, fd, 0);
-  }
-  close(fd);
+  if (fstat(fd, &info) != 0 || info.st_size <= 0) return nullptr;
+  *bytes = static_cast<uint64_t>(info.st_size);
+  void* address = mmap(nullptr, *bytes, protection, MAP_SHARED, fd, 0);
   return address == MAP_FAILED ? nullptr : address;
+}
+
+// Closes what is open.
+void Close(int fd) {
+  if (fd >= 0) close(fd);
 }
 
 // The number after the colon of "key : value" if `line` has that key, otherwise -1.
@@ -45,27 +54,48 @@ long ValueOf(const char* line, size_t length, const char* key) {
 
 }  // namespace
 
-lockhost_status_code_t MapPages(const char* hint_path, const char* report_path,
-                                lockhost_pages* pages) {
+lockhost_status_code_t MapPages(int hint_fd, int report_fd, lockhost_pages* pages) {
   *pages = {};
+  if (!CannotShrink(hint_fd)) return LOCKHOST_STATUS_UNSEALED;
   uint64_t bytes = 0;
-  const auto* hints =
-      static_cast<const lockhost_hint_header*>(MapFile(hint_path, O_RDONLY, PROT_READ, &bytes));
-  if (hints == nullptr) return LOCKHOST_STATUS_NO_PAGE;
+  const auto* hints = static_cast<const lockhost_hint_header*>(Map(hint_fd, PROT_READ, &bytes));
   const uint32_t slots = lockhost_check_hint_page(hints, bytes);
   if (slots == 0) return LOCKHOST_STATUS_BAD_PAGE;
   pages->lease = hints;
   pages->hints = hints;
   pages->hint_slots = slots;
+  if (report_fd < 0 || !CannotShrink(report_fd)) return LOCKHOST_STATUS_HINTS;
 
-  auto* reports = static_cast<lockhost_report_header*>(
-      MapFile(report_path, O_RDWR, PROT_READ | PROT_WRITE, &bytes));
+  auto* reports =
+      static_cast<lockhost_report_header*>(Map(report_fd, PROT_READ | PROT_WRITE, &bytes));
   const uint32_t report_slots = lockhost_check_report_page(reports, bytes);
   if (report_slots != 0) {
     pages->reports = reports;
     pages->report_slots = report_slots;
   }
   return LOCKHOST_STATUS_HINTS;
+}
+
+lockhost_status_code_t MapPageFiles(const char* hint_path, const char* report_path,
+                                    lockhost_pages* pages) {
+  *pages = {};
+  const int hint_fd = open(hint_path, O_RDONLY | O_CLOEXEC);
+  if (hint_fd < 0) return LOCKHOST_STATUS_NO_PAGE;
+  const int report_fd = open(report_path, O_RDWR | O_CLOEXEC);
+  const lockhost_status_code_t result = MapPages(hint_fd, report_fd, pages);
+  Close(hint_fd);
+  Close(report_fd);
+  return result;
+}
+
+lockhost_status_code_t MapPagesOfAgent(const char* socket_path, lockhost_pages* pages) {
+  *pages = {};
+  int hint_fd = -1, report_fd = -1;
+  if (!ReceivePages(socket_path, &hint_fd, &report_fd)) return LOCKHOST_STATUS_NO_PAGE;
+  const lockhost_status_code_t result = MapPages(hint_fd, report_fd, pages);
+  Close(hint_fd);
+  Close(report_fd);
+  return result;
 }
 
 void ParseApicIds(const char* text, size_t size, uint16_t* vcpu_of_cpu, uint32_t count) {

@@ -67,8 +67,11 @@ lockhost_status_code_t AttachAsSet(lockhost_pages* pages, ModeSetting* mode) {
     return LOCKHOST_STATUS_BAD_SETTING;
   }
   if (!use_hints) return LOCKHOST_STATUS_DISABLED;
-  return MapPages(SettingOr("LOCKHOST_HINT_PAGE", "/run/lockhost-guest/hints"),
-                  SettingOr("LOCKHOST_REPORT_PAGE", "/run/lockhost-guest/reports"), pages);
+  if (const char* path = Setting("LOCKHOST_HINT_PAGE"); path != nullptr) {
+    return MapPageFiles(path, SettingOr("LOCKHOST_REPORT_PAGE", ""), pages);
+  }
+  return MapPagesOfAgent(SettingOr("LOCKHOST_PAGE_SOCKET", "/run/lockhost-guest/pages.sock"),
+                         pages);
 }
 
 void AttachOnce() {

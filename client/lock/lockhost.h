@@ -197,10 +197,11 @@ typedef enum lockhost_status_code {
   LOCKHOST_STATUS_NOT_ATTACHED = 0, /* no lock was contended yet, nobody called attach */
   LOCKHOST_STATUS_HINTS = 1,        /* attached, and the page's lease is valid */
   LOCKHOST_STATUS_DISABLED = 2,     /* LOCKHOST_HINTS=off in the environment */
-  LOCKHOST_STATUS_NO_PAGE = 3,      /* the page cannot be opened: does lockhost-guestd run? */
+  LOCKHOST_STATUS_NO_PAGE = 3,      /* nobody hands a page over: does lockhost-guestd run? */
   LOCKHOST_STATUS_BAD_PAGE = 4,     /* wrong magic, ABI version or size */
   LOCKHOST_STATUS_STALE = 5,        /* attached, but the lease has run out */
   LOCKHOST_STATUS_BAD_SETTING = 6,  /* LOCKHOST_HINTS or LOCKHOST_MODE has no such value */
+  LOCKHOST_STATUS_UNSEALED = 7,     /* the page could shrink, which would kill the process */
 } lockhost_status_code_t;
 
 lockhost_status_code_t lockhost_status(void);
@@ -214,9 +215,9 @@ size_t lockhost_describe(char* text, size_t bytes);
 
 /*
  * Maps the guest agent's pages now instead of at the first contended lock. Only the
- * first call in a process does anything. Paths are those of the environment variables
- * LOCKHOST_HINT_PAGE and LOCKHOST_REPORT_PAGE, by default /run/lockhost-guest/hints
- * and /run/lockhost-guest/reports. Not for use in signal handlers.
+ * first call in a process does anything. The agent hands them over at its socket,
+ * LOCKHOST_PAGE_SOCKET or /run/lockhost-guest/pages.sock; where LOCKHOST_HINT_PAGE is set, it
+ * and LOCKHOST_REPORT_PAGE are paths to be opened instead. Not for use in signal handlers.
  */
 lockhost_status_code_t lockhost_attach(void);
 

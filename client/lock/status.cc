@@ -68,11 +68,13 @@ const char* lockhost_status_text(lockhost_status_code_t status) {
     case LOCKHOST_STATUS_DISABLED:
       return "no hints: LOCKHOST_HINTS=off";
     case LOCKHOST_STATUS_NO_PAGE:
-      return "no hints: the hint page cannot be opened; does lockhost-guestd run?";
+      return "no hints: nobody hands the hint page over; does lockhost-guestd run?";
     case LOCKHOST_STATUS_BAD_PAGE:
       return "no hints: the hint page is of another ABI version or damaged";
     case LOCKHOST_STATUS_STALE:
       return "no hints: the page's lease has run out; is the host reachable?";
+    case LOCKHOST_STATUS_UNSEALED:
+      return "no hints: the hint page is not sealed against shrinking, so it is not mapped";
     case LOCKHOST_STATUS_BAD_SETTING:
       return "no hints: LOCKHOST_HINTS is neither on nor off, or LOCKHOST_MODE none of native, "
              "paravirtual, auto";

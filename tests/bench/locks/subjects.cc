@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -50,8 +51,11 @@ void Native() {
 // A page of `bytes` in a memfd; `variable` is set to its name. Lives as long as the process.
 template <typename Header>
 Header* PageNamedBy(const char* variable, size_t bytes) {
-  const int fd = memfd_create("page", MFD_CLOEXEC);
-  if (fd < 0 || ftruncate(fd, static_cast<off_t>(bytes)) != 0) abort();
+  const int fd = memfd_create("page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0 || ftruncate(fd, static_cast<off_t>(bytes)) != 0 ||
+      fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) != 0) {
+    abort();
+  }
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (memory == MAP_FAILED) abort();
   setenv(variable, ("/proc/self/fd/" + std::to_string(fd)).c_str(), /*overwrite=*/1);

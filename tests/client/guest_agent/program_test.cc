@@ -3,15 +3,18 @@
 // lockhost-guestd as a program, without a host: flags, signals, exit codes.
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 #include <vector>
 
+#include "client/lock/attach.h"
 #include "tests/client/guest_agent/page_file.h"
 
 namespace lockhost::guest_agent {
@@ -112,6 +115,41 @@ TEST_F(GuestdTest, AShrunkReportPageEndsItWithAMessageNotAVictim) {
   kill(pid_, SIGUSR1);  // makes it look
   EXPECT_EQ(AwaitExit(), 75);
   EXPECT_EQ(HintView(File("hints"))->valid_until_ns, 0u);
+}
+
+// As the lock library gets them.
+TEST_F(GuestdTest, PagesThatNobodyCanShrinkAreHandedOverAtASocket) {
+  const std::string socket = File("pages.sock");
+  Start({"--hint-page=", "--report-page=", "--page-socket=" + socket});
+  lockhost_pages pages = {};
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (lock::MapPagesOfAgent(socket.c_str(), &pages) != LOCKHOST_STATUS_HINTS &&
+         std::chrono::steady_clock::now() < deadline) {
+    poll(nullptr, 0, 2);
+  }
+  ASSERT_EQ(pages.hint_slots, 8u);
+  ASSERT_EQ(pages.report_slots, 8u);
+  int hints = -1, reports = -1;
+  ASSERT_TRUE(lock::ReceivePages(socket.c_str(), &hints, &reports)) << "and to the next";
+  EXPECT_EQ(mmap(nullptr, 64, PROT_WRITE, MAP_SHARED, hints, 0), MAP_FAILED) << "to be read alone";
+  for (const int page : {hints, reports}) {
+    const std::string path = "/proc/self/fd/" + std::to_string(page);
+    EXPECT_EQ(truncate(path.c_str(), 0), -1);
+    EXPECT_EQ(truncate(path.c_str(), 1 << 20), -1);
+    close(page);
+  }
+  EXPECT_FALSE(std::filesystem::exists(File("hints")));
+  while (__atomic_load_n(&pages.reports->bell_armed, __ATOMIC_ACQUIRE) == 0) poll(nullptr, 0, 2);
+  kill(pid_, SIGTERM);
+  EXPECT_EQ(AwaitExit(), 0);
+  EXPECT_FALSE(std::filesystem::exists(socket));
+}
+
+TEST_F(GuestdTest, ASocketThatCannotBeMadeIsAnError) {
+  Start({"--hint-page=", "--report-page=", "--page-socket=/no/such/directory/socket"});
+  EXPECT_EQ(AwaitExit(), 1);
+  Start({"--report-page=", "--page-socket=" + File("pages.sock")});
+  EXPECT_EQ(AwaitExit(), 2) << "one file alone";
 }
 
 TEST_F(GuestdTest, BadFlagsAreNamedAndRefused) {

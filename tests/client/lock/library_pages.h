@@ -4,6 +4,7 @@
 #ifndef LOCKHOST_TESTS_CLIENT_LOCK_LIBRARY_PAGES_H_
 #define LOCKHOST_TESTS_CLIENT_LOCK_LIBRARY_PAGES_H_
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -22,8 +23,9 @@ inline constexpr uint32_t kSlots = 64;
 // A page in a memfd that a process attaches to by its /proc/self/fd name.
 class SharedPage {
  public:
-  explicit SharedPage(size_t bytes) : bytes_(bytes), fd_(memfd_create("page", 0)) {
+  explicit SharedPage(size_t bytes) : bytes_(bytes), fd_(memfd_create("page", MFD_ALLOW_SEALING)) {
     if (ftruncate(fd_, static_cast<off_t>(bytes)) != 0) abort();
+    if (fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK) != 0) abort();
     address_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
     if (address_ == MAP_FAILED) abort();
   }
@@ -32,6 +34,7 @@ class SharedPage {
     return static_cast<T*>(address_);
   }
   std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
+  int fd() const { return fd_; }
   size_t bytes() const { return bytes_; }
 
  private:
