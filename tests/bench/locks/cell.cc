@@ -34,13 +34,13 @@ std::vector<Cell> AllCells(bool quick) {
   for (const int locks : {1, 100}) {
     for (const int cs_ns : {100, 1'000, 10'000}) {
       for (const int gaps : {0, 1, 10}) {
-        for (const int threads : {1, 2, 4, 8, 32}) {
+        for (const int threads : {1, 2, 4, 8, 16, 32}) {
           cells.push_back({Workload::kThreads, threads, cs_ns, gaps * cs_ns, locks});
         }
       }
     }
   }
-  for (const int threads : {2, 4, 8, 32}) {
+  for (const int threads : {2, 4, 8, 16, 32}) {
     cells.push_back({Workload::kBarrier, threads, 100, 1'000, 1});
   }
   return cells;
