@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <vector>
@@ -14,18 +15,39 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "agent/doctor/proc_facts.h"
+#include "client/lock/attach.h"
 #include "client/page/hint_reader.h"
 #include "common/unique_fd.h"
 
 namespace lockhost::doctor {
 namespace {
 
-constexpr char kDefaultHintPage[] = "/run/lockhost-guest/hints";
+constexpr char kDefaultPageSocket[] = "/run/lockhost-guest/pages.sock";
 constexpr int kSyslogReadAll = 3;      // SYSLOG_ACTION_READ_ALL, syslog(2)
 constexpr int kSyslogSizeBuffer = 10;  // SYSLOG_ACTION_SIZE_BUFFER
 
 const char* Variable(const char* name) {
   return getenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread is started
+}
+
+const char* SettingOr(const char* name, const char* otherwise) {
+  const char* value = Variable(name);
+  return value != nullptr && *value != '\0' ? value : otherwise;
+}
+
+// The page as an application gets it: what the agent's socket gives, or a file.
+UniqueFd OpenHintPage(const std::string& path) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) {
+    return UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  }
+  int hints = -1, reports = -1;
+  if (!lock::ReceivePages(path.c_str(), &hints, &reports)) {
+    errno = ECONNREFUSED;
+    return UniqueFd();
+  }
+  close(reports);
+  return UniqueFd(hints);
 }
 
 }  // namespace
@@ -48,7 +70,7 @@ std::string FindSpinlockLine(std::string_view log) {
 
 HintPageFacts ReadHintPage(const std::string& path, uint64_t now_ns) {
   HintPageFacts facts;
-  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd file = OpenHintPage(path);
   if (!file.valid()) {
     facts.status = absl::ErrnoToStatus(errno, path);
     return facts;
@@ -74,10 +96,13 @@ HintPageFacts ReadHintPage(const std::string& path, uint64_t now_ns) {
 
 EnvironmentFacts ReadEnvironment() {
   EnvironmentFacts facts;
-  const char* hints = Variable("LOCKHOST_HINTS");
-  const char* page = Variable("LOCKHOST_HINT_PAGE");
-  facts.hints_off = hints != nullptr && std::string_view(hints) == "off";
-  facts.hint_page = page != nullptr && *page != '\0' ? page : kDefaultHintPage;
+  facts.hints_off = std::string_view(SettingOr("LOCKHOST_HINTS", "on")) == "off";
+  facts.hint_page =
+      SettingOr("LOCKHOST_HINT_PAGE", SettingOr("LOCKHOST_PAGE_SOCKET", kDefaultPageSocket));
+  facts.lock_status = lockhost_attach();
+  std::array<char, 400> text{};
+  lockhost_describe(text.data(), text.size());
+  facts.lock_description = text.data();
   return facts;
 }
 

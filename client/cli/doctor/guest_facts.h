@@ -11,6 +11,7 @@
 #include "agent/doctor/kernel_config.h"
 #include "agent/doctor/roots.h"
 #include "client/cli/doctor/cpuid.h"
+#include "client/lock/lockhost.h"
 #include "client/page/hint_page.h"
 
 namespace lockhost::doctor {
@@ -29,7 +30,10 @@ struct HintPageFacts {
 // What this shell's environment tells the lock library.
 struct EnvironmentFacts {
   bool hints_off = false;  // LOCKHOST_HINTS=off
-  std::string hint_page;   // LOCKHOST_HINT_PAGE, or the default
+  std::string hint_page;   // LOCKHOST_HINT_PAGE, or the socket that hands it over
+  // What the library itself says in this process; empty: it was not asked.
+  lockhost_status_code_t lock_status = LOCKHOST_STATUS_NOT_ATTACHED;
+  std::string lock_description = {};
 };
 
 struct GuestFacts {

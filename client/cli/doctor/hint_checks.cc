@@ -69,6 +69,18 @@ Check LeaseCheck(const HintPageFacts& page) {
 }
 
 Check ApplicationCheck(const EnvironmentFacts& environment) {
+  if (environment.lock_status == LOCKHOST_STATUS_BAD_SETTING) {
+    return Problem("applications", environment.lock_description,
+                   "unset LOCKHOST_HINTS and LOCKHOST_MODE, or give them such a value");
+  }
+  if (environment.lock_status == LOCKHOST_STATUS_UNSEALED) {
+    return Problem("applications", environment.lock_description,
+                   "unset LOCKHOST_HINT_PAGE: lockhost-guestd hands sealed pages over");
+  }
+  if (!environment.hints_off && !environment.lock_description.empty()) {
+    return Ok("applications",
+              absl::StrCat("programs started from here: ", environment.lock_description));
+  }
   if (!environment.hints_off) {
     return Ok("applications", "programs started from here use hints (LOCKHOST_HINTS is not off)");
   }

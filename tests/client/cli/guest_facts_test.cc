@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/cli/doctor/guest_facts.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 
 #include "client/cli/doctor/cpuid.h"
+#include "common/unique_fd.h"
 #include "tests/agent/support/temp_dir.h"
 
 namespace lockhost::doctor {
@@ -101,6 +106,26 @@ TEST(HintPageTest, IsReadOrRefusedWithAReason) {
   EXPECT_EQ(facts.generation, 9u);
   EXPECT_EQ(facts.valid_until_ns, 77u);
   EXPECT_EQ(facts.looked_at_ns, 5u);
+}
+
+TEST(HintPageTest, ASocketThatNobodyAnswersIsNoPage) {
+  const agent::TempDir directory;
+  const std::string path = directory.path() + "/pages.sock";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const UniqueFd listener(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  EXPECT_FALSE(ReadHintPage(path, 5).status.ok());
+}
+
+TEST(EnvironmentTest, SaysWhatTheLibrarySaysInThisProcess) {
+  setenv("LOCKHOST_PAGE_SOCKET", "/nonexistent/pages.sock", 1);
+  setenv("LOCKHOST_MODE", "paravirtual", 1);
+  const EnvironmentFacts facts = ReadEnvironment();
+  EXPECT_EQ(facts.hint_page, "/nonexistent/pages.sock");
+  EXPECT_EQ(facts.lock_status, LOCKHOST_STATUS_NO_PAGE);
+  EXPECT_THAT(facts.lock_description, testing::EndsWith("paravirtual: LOCKHOST_MODE=paravirtual"));
 }
 
 }  // namespace
