@@ -21,7 +21,7 @@ struct Options {
   doctor::Roots roots;
   std::chrono::milliseconds deadline{5000};
   std::chrono::milliseconds interval{1000};
-  uint32_t count = 0;  // frames or messages; 0: until stopped
+  uint32_t count = 0;  // frames, messages or boosts; 0: until stopped
   bool json = false;
   bool host = false;
   bool guest = false;
@@ -34,6 +34,9 @@ absl::Status TopCommand(const Options& options);
 // Lets the host boost a VM's preempted lock holders, or not; "all": every VM's, also of those
 // to come. Root alone may; it holds until the agent ends.
 absl::Status BoostCommand(const Options& options, const std::string& vm, bool enabled);
+
+// Prints the VM's boosts as they come, those that are still kept first.
+absl::Status TraceCommand(const Options& options, const std::string& vm);
 
 // Whether hints will flow.
 bool DoctorCommand(const Options& options);

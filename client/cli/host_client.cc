@@ -133,6 +133,18 @@ absl::StatusOr<v1::ListVmsResponse> HostClient::ListVms(bool include_vcpus) {
   return all;
 }
 
+absl::StatusOr<v1::ListBoostsResponse> HostClient::ListBoosts(uint64_t vm_id, uint64_t after_id) {
+  v1::ListBoostsRequest request;
+  request.set_vm_id(vm_id);
+  request.set_after_id(after_id);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + deadline_);
+  v1::ListBoostsResponse response;
+  const grpc::Status status = stub_->ListBoosts(&context, request, &response);
+  if (!status.ok()) return Explain(status);
+  return response;
+}
+
 absl::Status HostClient::Watch(uint64_t vm_id, std::chrono::nanoseconds interval,
                                const std::function<bool(const v1::WatchVmResponse&)>& take) {
   v1::WatchVmRequest request;

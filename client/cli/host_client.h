@@ -28,6 +28,9 @@ class HostClient {
   // All pages of the list in one message.
   absl::StatusOr<v1::ListVmsResponse> ListVms(bool include_vcpus);
 
+  // Boosts of that VM after `after_id`.
+  absl::StatusOr<v1::ListBoostsResponse> ListBoosts(uint64_t vm_id, uint64_t after_id);
+
   // Hands each message over until `take` returns false (OK) or the stream ends (why).
   // The first message must come within the deadline, each further one within it and
   // `interval`; else DEADLINE_EXCEEDED.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // vms, watch and top: lockhostd's answers, shown.
-#include <google/protobuf/util/json_util.h>
 #include <poll.h>
 
 #include <cstdio>
@@ -9,6 +8,7 @@
 
 #include "client/cli/commands.h"
 #include "client/cli/host_client.h"
+#include "client/cli/json.h"
 #include "client/cli/rates.h"
 #include "client/cli/terminal.h"
 #include "client/cli/views.h"
@@ -23,18 +23,6 @@ void Print(const std::vector<std::string>& lines) {
   fflush(stdout);
 }
 
-// One line, so that a stream of messages can be read by line.
-absl::Status PrintJson(const google::protobuf::Message& message) {
-  std::string json;
-  google::protobuf::util::JsonPrintOptions format;
-  format.preserve_proto_field_names = true;
-  format.always_print_primitive_fields = true;
-  const auto status = google::protobuf::util::MessageToJsonString(message, &json, format);
-  if (!status.ok()) return absl::InternalError(std::string(status.message()));
-  Print({json});
-  return absl::OkStatus();
-}
-
 // Looks at all VMs, once for each frame.
 class TopLooks {
  public:
@@ -45,7 +33,7 @@ class TopLooks {
     if (!list.ok()) return list;
     const uint64_t now_ns = clock_.now_ns();
     for (const v1::Vm& vm : list->vms()) {
-      rates_.Observe(vm.vm_id(), vm.generation(), vm.vcpus(), now_ns);
+      rates_.Observe(vm.vm_id(), vm.generation(), vm.vcpus(), now_ns, vm.boosts().granted());
     }
     rates_.DropOthers(now_ns);
     return list;

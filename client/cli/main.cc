@@ -16,8 +16,8 @@ ABSL_FLAG(std::string, pin_dir, "/sys/fs/bpf/lockhost", "doctor: where the agent
 ABSL_FLAG(std::string, procfs_root, "/proc", "doctor: where the proc file system is mounted");
 ABSL_FLAG(std::string, sysfs_root, "/sys", "doctor: where sysfs is mounted");
 ABSL_FLAG(absl::Duration, deadline, absl::Seconds(5), "longest wait for an answer");
-ABSL_FLAG(absl::Duration, interval, absl::Seconds(1), "watch, top: from 100ms to 60s");
-ABSL_FLAG(uint32_t, count, 0, "watch, top: end after so many; 0: go on");
+ABSL_FLAG(absl::Duration, interval, absl::Seconds(1), "watch, top, trace: from 100ms to 60s");
+ABSL_FLAG(uint32_t, count, 0, "watch, top, trace: end after so many; 0: go on");
 ABSL_FLAG(bool, json, false, "print JSON");
 ABSL_FLAG(bool, host, false, "doctor: look at the host's side");
 ABSL_FLAG(bool, guest, false, "doctor: look at the guest's side");
@@ -32,6 +32,7 @@ constexpr char kUsage[] =
     "  lockhost vms          the VMs of this host\n"
     "  lockhost watch VM     one VM's vCPUs, again and again\n"
     "  lockhost top          all VMs and their vCPUs; q ends\n"
+    "  lockhost trace VM     each boost of its preempted lock holders, as they come\n"
     "  lockhost boost VM on  run its preempted lock holders at once; or off; or all VMs\n"
     "VM is an id, a name, a UUID, or the beginning of one.";
 
@@ -74,6 +75,10 @@ int Run(const std::vector<std::string>& words) {
   if (command == "watch") {
     if (words.size() != 2) return Usage("watch takes one VM");
     return ExitCode(WatchCommand(options, words[1]));
+  }
+  if (command == "trace") {
+    if (words.size() != 2) return Usage("trace takes one VM");
+    return ExitCode(TraceCommand(options, words[1]));
   }
   if (command == "boost") {
     if (words.size() != 3 || (words[2] != "on" && words[2] != "off")) {

@@ -21,11 +21,16 @@ std::optional<Rates> RateMeter::Between(const Counters& then, const Counters& no
 
 void RateMeter::Observe(uint64_t vm_id, uint64_t generation,
                         const google::protobuf::RepeatedPtrField<v1::VcpuHint>& vcpus,
-                        uint64_t now_ns) {
+                        uint64_t now_ns, uint64_t boosts) {
   const Seen before = std::exchange(vms_[vm_id], {});
   Seen& seen = vms_[vm_id];
   seen.generation = generation;
   seen.at_ns = now_ns;
+  seen.boosts = boosts;
+  if (now_ns > before.at_ns && boosts >= before.boosts) {
+    seen.boost_rate = static_cast<double>(boosts - before.boosts) * 1e9 /
+                      static_cast<double>(now_ns - before.at_ns);
+  }
   for (const v1::VcpuHint& vcpu : vcpus) {
     const Counters now{vcpu.steal_ns(), vcpu.preemptions(), vcpu.lock_holder_preemptions()};
     seen.counters[vcpu.vcpu_id()] = now;
@@ -52,6 +57,7 @@ std::optional<Rates> RateMeter::OfVm(uint64_t vm_id) const {
   const auto vm = vms_.find(vm_id);
   if (vm == vms_.end() || vm->second.rates.empty()) return std::nullopt;
   Rates sum;
+  sum.boosts = vm->second.boost_rate;
   for (const auto& [vcpu_id, rates] : vm->second.rates) {
     sum.steal += rates.steal;
     sum.preemptions += rates.preemptions;

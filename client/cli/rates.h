@@ -15,14 +15,16 @@ struct Rates {
   double steal = 0;  // share of the time, 1 = all of it; for a VM the sum of its vCPUs
   double preemptions = 0;
   double lock_holder_preemptions = 0;
+  double boosts = 0;  // of a VM alone
 };
 
 // Turns the counters of successive looks at vCPUs into rates. Not thread-safe.
 class RateMeter {
  public:
-  // Takes the vCPUs of one VM in at `now_ns` (any steady clock).
+  // Takes the vCPUs of one VM in at `now_ns` (any steady clock), and how many boosts it had.
   void Observe(uint64_t vm_id, uint64_t generation,
-               const google::protobuf::RepeatedPtrField<v1::VcpuHint>& vcpus, uint64_t now_ns);
+               const google::protobuf::RepeatedPtrField<v1::VcpuHint>& vcpus, uint64_t now_ns,
+               uint64_t boosts = 0);
   // Forgets VMs that were not observed at `now_ns`.
   void DropOthers(uint64_t now_ns);
 
@@ -41,6 +43,8 @@ class RateMeter {
   struct Seen {
     uint64_t generation = 0;
     uint64_t at_ns = 0;
+    uint64_t boosts = 0;
+    double boost_rate = 0;
     std::map<uint32_t, Counters> counters;
     std::map<uint32_t, Rates> rates;
   };

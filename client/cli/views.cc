@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/time.h"
 #include "client/cli/text.h"
 
 namespace lockhost::cli {
@@ -38,19 +39,47 @@ const char* ModeName(v1::Mode mode) {
 
 std::string OrDash(const std::string& text) { return text.empty() ? "-" : Printable(text); }
 
-// steal %, preemptions/s, lock-holder preemptions/s; 22 characters.
+// steal %, preemptions/s, lock-holder preemptions/s; 21 characters.
 std::string RateColumns(const std::optional<Rates>& rates) {
-  if (!rates) return absl::StrCat(PadLeft("-", 8), PadLeft("-", 7), PadLeft("-", 7));
-  return absl::StrCat(PadLeft(absl::StrFormat("%.1f", 100 * rates->steal), 8),
+  if (!rates) return absl::StrCat(PadLeft("-", 7), PadLeft("-", 7), PadLeft("-", 7));
+  return absl::StrCat(PadLeft(absl::StrFormat("%.1f", 100 * rates->steal), 7),
                       PadLeft(ShortRate(rates->preemptions), 7),
                       PadLeft(ShortRate(rates->lock_holder_preemptions), 7));
 }
 
-constexpr char kRateTitles[] = "  STEAL%  PRE/s  LHP/s";
-constexpr size_t kTopNameWidth = 12;
+// boosts/s and what is left of the budget; 12 characters.
+std::string BoostColumns(const v1::Vm& vm, const std::optional<Rates>& rates) {
+  if (!vm.has_boosts() || !vm.boosts().enabled()) return PadLeft("off", 6) + PadLeft("-", 6);
+  const int64_t left_ns = std::max<int64_t>(vm.boosts().budget_left_ns(), 0);
+  return absl::StrCat(PadLeft(rates ? ShortRate(rates->boosts) : "-", 6),
+                      PadLeft(ShortDuration(static_cast<uint64_t>(left_ns)), 6));
+}
+
+constexpr char kRateTitles[] = " STEAL%  PRE/s  LHP/s";
+constexpr char kBoostTitles[] = " BST/s  LEFT";
+constexpr size_t kTopNameWidth = 7;
+constexpr size_t kTopModeWidth = 4;
+constexpr size_t kTopStateWidth = 4;
 constexpr size_t kTableNameWidth = 16;
 constexpr size_t kVmmWidth = 11;
 constexpr size_t kModeWidth = 6;
+
+const char* EndName(v1::BoostEnd end) {
+  switch (end) {
+    case v1::BOOST_END_RELEASED:
+      return "released";
+    case v1::BOOST_END_HALTED:
+      return "halted";
+    case v1::BOOST_END_TIMED_OUT:
+      return "limit";
+    case v1::BOOST_END_GONE:
+      return "gone";
+    case v1::BOOST_END_STOPPED:
+      return "stopped";
+    default:
+      return "ended";
+  }
+}
 
 StateCounts CountStates(const google::protobuf::RepeatedPtrField<v1::VcpuHint>& vcpus) {
   StateCounts counts{};
@@ -63,20 +92,22 @@ StateCounts CountStates(const google::protobuf::RepeatedPtrField<v1::VcpuHint>& 
 std::string VcpuLine(uint64_t vm_id, const v1::VcpuHint& vcpu, const RateMeter& rates) {
   return absl::StrCat(PadLeft(absl::StrCat("vCPU ", vcpu.vcpu_id()), 16), "  ",
                       PadRight(StateName(vcpu.run_state()), 10), "for ",
-                      PadLeft(ShortDuration(vcpu.age_ns()), 6), PadLeft("", 20),
+                      PadLeft(ShortDuration(vcpu.age_ns()), 6), PadLeft("", 9),
                       RateColumns(rates.OfVcpu(vm_id, vcpu.vcpu_id())));
 }
 
 std::string TopVmLine(const v1::Vm& vm, const RateMeter& rates) {
   const StateCounts counts = CountStates(vm.vcpus());
-  std::string line =
-      absl::StrCat(VmId(vm), " ", PadRight(OrDash(vm.name()), kTopNameWidth), " ",
-                   PadRight(ModeName(vm.mode()), kModeWidth), vm.demand() ? " *" : "  ");
+  std::string line = absl::StrCat(
+      VmId(vm), " ", PadRight(OrDash(vm.name()), kTopNameWidth), " ",
+      PadRight(std::string_view(ModeName(vm.mode())).substr(0, kTopModeWidth), kTopModeWidth),
+      vm.demand() ? " *" : "  ");
   for (const v1::RunState state : {v1::RUN_STATE_RUNNING, v1::RUN_STATE_PREEMPTED,
                                    v1::RUN_STATE_HALTED, v1::RUN_STATE_EXITED}) {
-    absl::StrAppend(&line, PadLeft(absl::StrCat(counts[state]), 5));
+    absl::StrAppend(&line, PadLeft(absl::StrCat(counts[state]), kTopStateWidth));
   }
-  return line + RateColumns(rates.OfVm(vm.vm_id()));
+  const std::optional<Rates> found = rates.OfVm(vm.vm_id());
+  return absl::StrCat(line, RateColumns(found), BoostColumns(vm, found));
 }
 
 std::vector<const v1::Vm*> BusiestFirst(const v1::ListVmsResponse& list, const RateMeter& rates) {
@@ -112,7 +143,8 @@ Lines TopHead(const v1::ListVmsResponse& list) {
                            " halted, ", all[v1::RUN_STATE_EXITED], " exited")),
           Fit(source), "",
           absl::StrCat(PadLeft("VM", 16), " ", PadRight("NAME", kTopNameWidth), " ",
-                       PadRight("MODE", kModeWidth), " *  RUN  PRE  HLT  EXT", kRateTitles)};
+                       PadRight("MODE", kTopModeWidth), " * RUN PRE HLT EXT", kRateTitles,
+                       kBoostTitles)};
 }
 
 }  // namespace
@@ -143,12 +175,26 @@ Lines WatchFrame(const v1::WatchVmResponse& message, const RateMeter& rates) {
                   Counted(vm.streams(), "stream"), ", ", vm.demand() ? "demand" : "no demand");
   Lines lines = Wrap(head, kColumns);
   lines.push_back(
-      absl::StrCat("            VCPU  STATE         SINCE", PadLeft("", 21), kRateTitles));
+      absl::StrCat("            VCPU  STATE         SINCE", PadLeft("", 10), kRateTitles));
   for (const v1::VcpuHint& vcpu : message.vcpus()) {
     lines.push_back(VcpuLine(vm.vm_id(), vcpu, rates));
   }
   if (message.vcpus().empty()) lines.emplace_back("no vCPU was seen yet");
   return lines;
+}
+
+std::string TraceLine(const v1::Boost& boost, uint64_t now_ns) {
+  const uint64_t at_ns = now_ns - std::min(boost.preempted_age_ns(), now_ns);
+  const absl::Time at = absl::FromUnixNanos(static_cast<int64_t>(at_ns));
+  std::string line = absl::StrCat(absl::FormatTime("%H:%M:%E3S", at, absl::LocalTimeZone()),
+                                  " vCPU ", boost.vcpu_id(), " preempted, ",
+                                  boost.asker() == v1::BOOST_ASKER_GRPC ? "gRPC " : "", "boost +",
+                                  ShortDuration(boost.boosted_after_ns()));
+  if (boost.has_running_after_ns()) {
+    absl::StrAppend(&line, ", ran +", ShortDuration(boost.running_after_ns()));
+  }
+  absl::StrAppend(&line, ", ", EndName(boost.end()), " +", ShortDuration(boost.ended_after_ns()));
+  return line;
 }
 
 Lines TopFrame(const v1::ListVmsResponse& list, const RateMeter& rates, size_t height) {

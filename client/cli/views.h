@@ -24,6 +24,10 @@ std::vector<std::string> WatchFrame(const v1::WatchVmResponse& message, const Ra
 std::vector<std::string> TopFrame(const v1::ListVmsResponse& list, const RateMeter& rates,
                                   size_t height);
 
+// One boost of `lockhost trace`: from the preemption on. `now_ns`: the wall clock's, at which the
+// boost was told of; the time is the local one.
+std::string TraceLine(const v1::Boost& boost, uint64_t now_ns);
+
 }  // namespace lockhost::cli
 
 #endif  // LOCKHOST_CLIENT_CLI_VIEWS_H_

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "server/service/boost_view.h"
 #include "server/service/vm_view.h"
 
 namespace lockhost::server {
@@ -27,18 +28,27 @@ ConnectionLimits OperatorLimits() {
 
 }  // namespace
 
-class HostServer::ListCall final : public CallTag {
+// One answer to one question: `Answer` makes it, `Accept` waits for the next.
+template <typename Request, typename Response>
+class HostServer::UnaryCall final : public CallTag {
  public:
-  explicit ListCall(HostServer* server) : server_(server), writer_(&context_) {
-    server->service_.RequestListVms(&context_, &request_, &writer_, server->server_.queue(),
-                                    server->server_.queue(), tag());
+  using Writer = grpc::ServerAsyncResponseWriter<Response>;
+  using Accept = void (v1::HostService::AsyncService::*)(grpc::ServerContext*, Request*, Writer*,
+                                                         grpc::CompletionQueue*,
+                                                         grpc::ServerCompletionQueue*, void*);
+  using Answer = absl::StatusOr<Response> (*)(const VmDirectory&, const Request&, uint64_t now_ns);
+
+  UnaryCall(HostServer* server, Accept accept, Answer answer)
+      : server_(server), accept_(accept), answer_(answer), writer_(&context_) {
+    (server->service_.*accept)(&context_, &request_, &writer_, server->server_.queue(),
+                               server->server_.queue(), tag());
   }
 
   void Proceed(bool ok) override {
     if (!ok || server_->server_.closed() || std::exchange(answered_, true)) return delete this;
-    new ListCall(server_);
-    const absl::StatusOr<v1::ListVmsResponse> response =
-        ListVms(*server_->directory_, request_, server_->clock_.now_ns());
+    new UnaryCall(server_, accept_, answer_);
+    const absl::StatusOr<Response> response =
+        answer_(*server_->directory_, request_, server_->clock_.now_ns());
     if (response.ok()) {
       writer_.Finish(*response, grpc::Status::OK, tag());
     } else {
@@ -48,9 +58,11 @@ class HostServer::ListCall final : public CallTag {
 
  private:
   HostServer* const server_;
+  const Accept accept_;
+  const Answer answer_;
   grpc::ServerContext context_;
-  v1::ListVmsRequest request_;
-  grpc::ServerAsyncResponseWriter<v1::ListVmsResponse> writer_;
+  Request request_;
+  Writer writer_;
   bool answered_ = false;
 };
 
@@ -163,7 +175,11 @@ absl::StatusOr<std::unique_ptr<HostServer>> HostServer::Start(Listener listener,
        {server->reflection_.service(), ServerReflection::service_full_name()}},
       [&server] {
         server->reflection_.AcceptNext();
-        new ListCall(server.get());
+        using Service = v1::HostService::AsyncService;
+        new UnaryCall<v1::ListVmsRequest, v1::ListVmsResponse>(server.get(),
+                                                               &Service::RequestListVms, &ListVms);
+        new UnaryCall<v1::ListBoostsRequest, v1::ListBoostsResponse>(
+            server.get(), &Service::RequestListBoosts, &ListBoosts);
         new WatchCall(server.get());
       });
   if (!started.ok()) return started;

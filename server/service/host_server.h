@@ -32,7 +32,8 @@ class HostServer {
   void StopServing();
 
  private:
-  class ListCall;
+  template <typename Request, typename Response>
+  class UnaryCall;
   class WatchCall;
   static constexpr uint32_t kMaxWatches = 64;
 

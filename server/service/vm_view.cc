@@ -2,11 +2,13 @@
 #include "server/service/vm_view.h"
 
 #include <memory>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "agent/table/host_page.h"
+#include "server/service/host_figures.h"
 #include "server/subscription/vcpu_hint.h"
 
 namespace lockhost::server {
@@ -15,13 +17,34 @@ namespace {
 constexpr uint32_t kDefaultPage = 100;
 constexpr uint32_t kMaxPage = 1000;
 
-// What the agent says of the load; null while it says nothing.
-std::unique_ptr<agent::HostFigures> ReadFigures(const SourceState& source) {
-  auto figures = source.host_page != nullptr ? source.host_page->Read() : nullptr;
-  return figures != nullptr && figures->updated_at_ns != 0 ? std::move(figures) : nullptr;
+template <typename Counts>
+uint64_t Sum(const Counts& by_asker) {
+  uint64_t sum = 0;
+  for (const auto& counts : by_asker) sum = std::accumulate(counts.begin(), counts.end(), sum);
+  return sum;
 }
 
-void FillVm(const VmRecord& record, const agent::HostFigures* figures, v1::Vm* vm) {
+void FillBoosts(const agent::BoostFigures& figures, uint64_t now_ns, v1::VmBoosts* boosts) {
+  boosts->set_enabled(figures.enabled != 0);
+  boosts->set_granted(Sum(figures.ended));
+  boosts->set_denied(Sum(figures.denied));
+  boosts->set_boosted_ns(figures.boosted_ns);
+  boosts->set_budget_left_ns(agent::BudgetLeftNs(figures, now_ns));
+  boosts->set_budget_share(figures.budget_share);
+  boosts->set_debt_ns(figures.debt_ns);
+  boosts->set_repays(figures.repays != 0);
+}
+
+uint64_t LockHolderPreemptions(const agent::TableReader& table) {
+  uint64_t sum = 0;
+  for (uint32_t vcpu_id = 0; vcpu_id < table.slot_count(); ++vcpu_id) {
+    if (table.ReadStateWord(vcpu_id) != 0) sum += table.Read(vcpu_id).lock_holder_preemptions;
+  }
+  return sum;
+}
+
+void FillVm(const VmRecord& record, const agent::HostFigures* figures, uint64_t now_ns,
+            v1::Vm* vm) {
   const VmFacts facts = record.facts();
   vm->set_vm_id(facts.vm_id);
   vm->set_pid(facts.pid);
@@ -38,10 +61,12 @@ void FillVm(const VmRecord& record, const agent::HostFigures* figures, v1::Vm* v
   vm->set_demand(record.counters().demand);
   vm->set_memory_bytes(facts.memory_bytes);
   vm->set_accelerator(facts.accelerator);
+  vm->set_lock_holder_preemptions(LockHolderPreemptions(*table));
   if (figures == nullptr || facts.vm_index >= agent::kMaxVms) return;
   const agent::VmFigures& load = figures->vms[facts.vm_index];
   if (load.vm_id == facts.vm_id) {
     vm->set_steal_ratio(load.load.steal_ratio[agent::LoadFigures::kLong]);
+    if (Boosts(*figures)) FillBoosts(load.boost, now_ns, vm->mutable_boosts());
   }
 }
 
@@ -79,7 +104,7 @@ absl::StatusOr<v1::ListVmsResponse> ListVms(const VmDirectory& directory,
       break;
     }
     v1::Vm* const vm = response.add_vms();
-    FillVm(*record, figures.get(), vm);
+    FillVm(*record, figures.get(), now_ns, vm);
     if (request.include_vcpus()) FillVcpus(*record->table(), now_ns, vm->mutable_vcpus());
   }
   return response;
@@ -90,7 +115,7 @@ absl::StatusOr<v1::WatchVmResponse> DescribeVm(const VmDirectory& directory, uin
   const VmDirectory::Record record = directory.Find(vm_id);
   if (record == nullptr) return absl::NotFoundError(absl::StrCat("vm_id: no VM ", vm_id));
   v1::WatchVmResponse response;
-  FillVm(*record, ReadFigures(directory.source()).get(), response.mutable_vm());
+  FillVm(*record, ReadFigures(directory.source()).get(), now_ns, response.mutable_vm());
   FillVcpus(*record->table(), now_ns, response.mutable_vcpus());
   return response;
 }

@@ -71,6 +71,38 @@ TEST_F(CliTest, AMissingDaemonIsSaidWithTheUnitToStart) {
   }
 }
 
+TEST_F(CliTest, TracesBoostsAsTheyCame) {
+  const uint64_t now_ns = MonotonicClock().now_ns();
+  host_.agent().StartBoosting(TestHost::kVm, {.vm_id = TestHost::kVm,
+                                              .vcpu_id = 1,
+                                              .end = agent::BoostEnd::kReleased,
+                                              .preempted_at_ns = now_ns,
+                                              .raised_at_ns = now_ns + 62'000,
+                                              .running_at_ns = now_ns + 85'000,
+                                              .ended_at_ns = now_ns + 130'000});
+  Outcome traced;
+  ASSERT_TRUE(Eventually([&] {  // until lockhostd has heard of it
+    traced = Ask("trace 7 --count=1");
+    return traced.code == 0;
+  })) << traced.output;
+  EXPECT_THAT(traced.output,
+              HasSubstr(" vCPU 1 preempted, boost +62us, ran +85us, released +130us"));
+  const Outcome json = Ask("trace 7 --count=1 --json");
+  EXPECT_EQ(json.code, 0);
+  EXPECT_THAT(json.output, HasSubstr(R"("end":"BOOST_END_RELEASED")"));
+  EXPECT_THAT(json.output, HasSubstr(R"("running_after_ns":"85000")"));
+}
+
+TEST_F(CliTest, ATraceThatWouldStayEmptySaysWhy) {
+  const Outcome nobody = Ask("trace 7");
+  EXPECT_EQ(nobody.code, 1);
+  EXPECT_THAT(nobody.output, HasSubstr("whether it boosts anybody"));
+  const Outcome unknown = Ask("trace nosuch");
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_THAT(unknown.output, HasSubstr("no VM nosuch here"));
+  EXPECT_EQ(Ask("trace").code, 2);
+}
+
 TEST_F(CliTest, BoostsAreSwitchedForOneVmOrAll) {
   const std::string agent = " --agent_socket=" + host_.AgentSocket();
   EXPECT_EQ(Ask("boost 7 off" + agent).code, 0);

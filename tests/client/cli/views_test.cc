@@ -14,6 +14,7 @@ using testing::_;
 using testing::Contains;
 using testing::Each;
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Le;
 using testing::Not;
@@ -129,10 +130,10 @@ TEST(ViewsTest, ColumnsStandBelowTheirTitles) {
                   "   12.5"));
   EXPECT_THAT(TopFrame(list, {}, 0),
               ElementsAre(_, _, _,
-                          "              VM NAME         MODE   *  RUN  PRE  HLT  EXT  STEAL%  "
-                          "PRE/s  LHP/s",
-                          "              12 db           dedic. *    0    0    0    0       -     "
-                          " -      -"));
+                          "              VM NAME    MODE * RUN PRE HLT EXT STEAL%  PRE/s  "
+                          "LHP/s BST/s  LEFT",
+                          "              12 db      dedi *   0   0   0   0      -      -      "
+                          "-   off     -"));
 }
 
 TEST(ViewsTest, WatchSaysWhoTheVmIsAsFarAsItIsKnown) {
@@ -169,6 +170,54 @@ TEST(ViewsTest, TopShowsTheBusiestVmFirst) {
   EXPECT_THAT(lines[5], HasSubstr("preempted"));
   EXPECT_THAT(lines[5], HasSubstr("1.2ms"));
   EXPECT_THAT(lines[6], HasSubstr("idle"));
+}
+
+TEST(ViewsTest, TopShowsBoostsAndWhatIsLeftOfTheBudget) {
+  v1::ListVmsResponse list;
+  v1::Vm* vm = AddVm(&list, 7, "db", 1);
+  vm->mutable_boosts()->set_enabled(true);
+  vm->mutable_boosts()->set_budget_left_ns(8'200'000);
+  RateMeter meter;
+  meter.Observe(7, 1, vm->vcpus(), kSecond, 10);
+  meter.Observe(7, 1, vm->vcpus(), 3 * kSecond, 70);
+  EXPECT_THAT(TopFrame(list, meter, 0)[4], EndsWith("    30 8.2ms"));
+  vm->mutable_boosts()->set_budget_left_ns(-5);
+  EXPECT_THAT(TopFrame(list, meter, 0)[4], EndsWith("    30   0ns")) << "overdrawn";
+  vm->mutable_boosts()->set_enabled(false);
+  EXPECT_THAT(TopFrame(list, meter, 0)[4], EndsWith("   off     -"));
+}
+
+v1::Boost MakeBoost(v1::BoostEnd end) {
+  v1::Boost boost;
+  boost.set_vcpu_id(3);
+  boost.set_asker(v1::BOOST_ASKER_DIRECT);
+  boost.set_end(end);
+  boost.set_preempted_age_ns(2'000'000'000);
+  boost.set_boosted_after_ns(62'000);
+  boost.set_running_after_ns(85'000);
+  boost.set_ended_after_ns(130'400);
+  return boost;
+}
+
+TEST(ViewsTest, ATraceSaysWhatHappenedWhen) {
+  // 1,700,000,000 s is 22:13:20 UTC.
+  const uint64_t now_ns = 1'700'000'002'123'456'000;
+  setenv("TZ", "UTC", 1);
+  EXPECT_EQ(TraceLine(MakeBoost(v1::BOOST_END_RELEASED), now_ns),
+            "22:13:20.123 vCPU 3 preempted, boost +62us, ran +85us, released +130us");
+  v1::Boost boost = MakeBoost(v1::BOOST_END_TIMED_OUT);
+  boost.clear_running_after_ns();
+  boost.set_asker(v1::BOOST_ASKER_GRPC);
+  EXPECT_EQ(TraceLine(boost, now_ns),
+            "22:13:20.123 vCPU 3 preempted, gRPC boost +62us, limit +130us");
+  boost.set_vcpu_id(1023);
+  boost.set_boosted_after_ns(1'234'567);
+  boost.set_ended_after_ns(2'345'678);
+  for (int end = 0; end < v1::BoostEnd_ARRAYSIZE; ++end) {
+    boost.set_end(static_cast<v1::BoostEnd>(end));
+    boost.set_running_after_ns(1'999'999);
+    EXPECT_LE(TraceLine(boost, now_ns).size(), kColumns) << TraceLine(boost, now_ns);
+  }
 }
 
 TEST(ViewsTest, TopLeavesVcpusOutBeforeVms) {
