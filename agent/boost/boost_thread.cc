@@ -175,7 +175,7 @@ void BoostThread::Run() {
     epoll_event events[4];
     const int count = epoll_wait(epoll_.get(), events, std::size(events), -1);
     // A boost that is asked for is the urgent thing.
-    ring_buffer__consume(ring_);
+    const bool asked = ring_buffer__consume(ring_) > 0;
     const uint64_t come_back = TakeRequests();
     for (int i = 0; i < count; ++i) {
       if (events[i].data.fd == work_out_.get()) DoPostedWork();
@@ -185,7 +185,8 @@ void BoostThread::Run() {
     const uint64_t repay = platform_->repayment().Look(now);
     SetTimer(std::min({look, repay, come_back == 0 ? UINT64_MAX : come_back}));
     Publish();
-    platform_->CatchUp();
+    // Not while the holder may wait for the very CPU that this thread is on.
+    if (!asked) platform_->CatchUp();
   }
 }
 
