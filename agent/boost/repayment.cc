@@ -25,10 +25,16 @@ double MadeUpNs(double run_ns, double wanted_ns, double weight_ratio) {
   return (due - had) * wanted_ns / (1 - due);
 }
 
+double OwedAfterNs(double owed_ns, double run_ns, double waited_ns, double weight_ratio) {
+  return std::max(owed_ns - MadeUpNs(run_ns, run_ns + waited_ns, weight_ratio), -waited_ns);
+}
+
 void Repayment::Charge(uint32_t vm_index, pid_t tgid, pid_t tid, uint64_t used_ns,
                        uint64_t now_ns) {
   if (used_ns == 0) return;
   Debtor& debtor = debtors_.try_emplace(tid, Debtor{vm_index, tgid}).first->second;
+  // The tid was another thread's, which has ended since.
+  if (debtor.vm_index != vm_index || debtor.tgid != tgid) debtor = Debtor{vm_index, tgid};
   debtor.owed_ns = std::min(debtor.owed_ns + static_cast<double>(used_ns), kMostOwedNs);
   if (debtor.owed_ns >= kWorthCollectingNs) {
     look_at_ns_ = std::min(look_at_ns_, now_ns + kLookEveryNs);
@@ -43,8 +49,8 @@ bool Repayment::Begin(pid_t tid, Debtor& debtor) {
   return true;
 }
 
-// True also where nothing is to be had any more.
-bool Repayment::IsSettled(pid_t tid, Debtor& debtor) {
+// True where nothing is to be had any more.
+bool Repayment::IsLost(pid_t tid, Debtor& debtor) {
   if (control_.IsBoosted(tid)) return false;
   if (!debtor.before) {
     return debtor.owed_ns >= kWorthCollectingNs && !Begin(tid, debtor);
@@ -53,9 +59,13 @@ bool Repayment::IsSettled(pid_t tid, Debtor& debtor) {
   if (!now) return true;
   const auto run = static_cast<double>(now->run_ns - debtor.before->run_ns);
   const auto waited = static_cast<double>(now->delay_ns - debtor.before->delay_ns);
-  debtor.owed_ns -= MadeUpNs(run, run + waited, control_.WeightRatio(tid));
+  debtor.owed_ns = OwedAfterNs(debtor.owed_ns, run, waited, control_.WeightRatio(tid));
   debtor.before = now;
-  return debtor.owed_ns <= 0;
+  if (debtor.owed_ns <= 0) {
+    control_.EndHoldBack(tid);
+    debtor.before.reset();
+  }
+  return false;
 }
 
 uint64_t Repayment::Look(uint64_t now_ns) {
@@ -64,7 +74,7 @@ uint64_t Repayment::Look(uint64_t now_ns) {
   for (auto entry = debtors_.begin(); entry != debtors_.end();) {
     auto& [tid, debtor] = *entry;
     changed_.insert(debtor.vm_index);
-    if (IsSettled(tid, debtor)) {
+    if (IsLost(tid, debtor)) {
       control_.EndHoldBack(tid);
       entry = debtors_.erase(entry);
       continue;

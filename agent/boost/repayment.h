@@ -24,6 +24,11 @@ namespace lockhost::agent {
 // runs counts in full. Pure.
 double MadeUpNs(double run_ns, double wanted_ns, double weight_ratio);
 
+// What is still owed of owed_ns after it was held back for a while, in which it ran and waited
+// so long. A look comes late, so more may have been made up for: negative, which counts against
+// the next debt. But nobody has paid by more than by waiting. Pure.
+double OwedAfterNs(double owed_ns, double run_ns, double waited_ns, double weight_ratio);
+
 // Collects from boosted threads what they had beyond their share, by holding them back for
 // a while: the time of a boost is not counted by the kernel's fair scheduler. Done in the
 // background, milliseconds later; what is owed is measured, not assumed.
@@ -50,11 +55,11 @@ class Repayment {
   struct Debtor {
     uint32_t vm_index;
     pid_t tgid;
-    double owed_ns = 0;
+    double owed_ns = 0;  // negative: it has paid more than that
     UniqueFd schedstat = {};
     std::optional<ProcSchedstat> before = std::nullopt;  // set while it is held back
   };
-  bool IsSettled(pid_t tid, Debtor& debtor);
+  bool IsLost(pid_t tid, Debtor& debtor);
   bool Begin(pid_t tid, Debtor& debtor);
 
   ThreadControl& control_;

@@ -182,6 +182,14 @@ TEST(MadeUpTest, IsWhatTheNeighboursGot) {
   EXPECT_NEAR(MadeUpNs(500, 1000, 1), 0, 1e-9) << "not held back";
 }
 
+TEST(OwedAfterTest, KeepsWhatWasMadeUpForBeyondTheDebt) {
+  const double made_up = MadeUpNs(333, 1000, 0.5);
+  EXPECT_NEAR(OwedAfterNs(1000, 333, 667, 0.5), 1000 - made_up, 1e-9);
+  EXPECT_NEAR(OwedAfterNs(100, 333, 667, 0.5), 100 - made_up, 1e-9) << "a credit";
+  EXPECT_EQ(OwedAfterNs(100, 1000, 0, 0.5), 0) << "alone: settled, and no credit";
+  EXPECT_EQ(OwedAfterNs(100, 0, 0, 0.5), 100) << "asleep";
+}
+
 TEST_F(RealThreadsTest, DebtsAreCollectedAndTheThreadRestored) {
   SKIP_UNLESS_REAL_TIME();
   ThreadControl control(BoostMechanism::kFifo, &ledger_, &procfs_);
