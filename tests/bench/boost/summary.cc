@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
+#include <utility>
 
 #include "tests/lab/harness/summary.h"
 
@@ -96,26 +96,38 @@ void AddHolderBack(const Figures& figures, Summary& summary) {
   summary.grpc_us_p99 = QuantileUs(figures.grpc_holder_back_ns, 0.99);
 }
 
-double MeanOf(const std::vector<Shares>& runs, double Shares::*what) {
-  std::vector<double> values;
-  for (const Shares& run : runs) values.push_back(run.*what);
-  return Mean(values);
+double Median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
-double RatioOf(const Pairs& pairs, double Shares::*what) {
-  return Share(MeanOf(pairs.with, what), MeanOf(pairs.without, what));
+
+// Of the ratios of each pair: a pair that something outside disturbed counts for one alone.
+double RatioOf(const Pairs& pairs, double (*what)(const Shares&)) {
+  std::vector<double> ratios;
+  for (size_t i = 0; i < std::min(pairs.with.size(), pairs.without.size()); ++i) {
+    ratios.push_back(Share(what(pairs.with[i]), what(pairs.without[i])));
+  }
+  return Median(std::move(ratios));
 }
+
+// Of the time that the two had together, for what others on this host take is not theirs.
+double NeighboursShare(const Shares& run) { return Share(run.neighbour, run.neighbour + run.vm); }
+double VmShare(const Shares& run) { return Share(run.vm, run.neighbour + run.vm); }
+double NeighboursRate(const Shares& run) { return run.neighbour_rate; }
 
 void AddShares(const Figures& figures, Summary& summary) {
   for (const auto& [cell, pairs] : figures.boosted) {
-    NoteSmallest(summary.neighbour, RatioOf(pairs, &Shares::neighbour_rate), cell);
-    const double share = RatioOf(pairs, &Shares::vm);
+    NoteSmallest(summary.neighbour, RatioOf(pairs, NeighboursRate), cell);
+    const double share = RatioOf(pairs, VmShare);
     const bool is_worse =
         summary.cpu_share && std::abs(share - 1) > std::abs(summary.cpu_share->ratio - 1);
     Note(summary.cpu_share, share, cell, is_worse);
   }
   if (!figures.lies) return;
-  summary.lying_guest_cpu_moved = 1 - RatioOf(*figures.lies, &Shares::neighbour);
-  summary.lying_guest_share = RatioOf(*figures.lies, &Shares::vm);
+  summary.lying_guest_cpu_moved = 1 - RatioOf(*figures.lies, NeighboursShare);
+  summary.lying_guest_share = RatioOf(*figures.lies, VmShare);
 }
 
 // The same work is done in less time by as much as more is done in the same time.

@@ -44,9 +44,9 @@ struct Summary {
   std::optional<double> geomean_throughput;
   std::optional<Worst> throughput;              // smallest, as the next two
   std::optional<Worst> fairness;                // against lockhost without boosts
-  std::optional<Worst> neighbour;               // long runs, boosts on / off
+  std::optional<Worst> neighbour;               // what they did in long runs, boosts on / off
   std::optional<Worst> cpu_share;               // the VM's, long runs: the farthest from 1
-  std::optional<double> lying_guest_cpu_moved;  // of what its neighbours have otherwise
+  std::optional<double> lying_guest_cpu_moved;  // of its neighbours' share, to the liar
   std::optional<double> lying_guest_share;      // the VM's, lying / honest
   std::vector<Gain> grid_2010;
   std::vector<Pairing> pairings_2017;

@@ -81,19 +81,22 @@ TEST(BoostSummary, KeepsHoldersOfBothOvercommitsApart) {
   EXPECT_FALSE(summary.grpc_us_p50.has_value());
 }
 
-TEST(BoostSummary, TakesSharesFromLongRuns) {
-  Figures figures;
+TEST(BoostSummary, TakesSharesFromLongRunsByPairs) {
   const auto pairs = [](double vm, double rate) {
-    return Pairs{.without = {{1, 1, 100}, {1, 1, 100}}, .with = {{vm, 1, rate}, {vm, 1, rate}}};
+    const Shares off = {1, 1, 100};
+    // Something outside took half of everything during one run.
+    return Pairs{.without = {off, off, off},
+                 .with = {{vm, 2 - vm, rate}, {0.5, 0.5, 50}, {vm, 2 - vm, rate}}};
   };
-  figures.boosted = {{"x", pairs(1.03, 99)}, {"y", pairs(0.95, 97)}, {"z", pairs(1, 101)}};
-  figures.lies = Pairs{.without = {{0.5, 0.8, 1}}, .with = {{0.51, 0.796, 1}}};
+  Figures figures;
+  figures.boosted = {{"x", pairs(1.03, 99)}, {"y", pairs(0.95, 97)}, {"z", pairs(1.01, 101)}};
+  figures.lies = Pairs{.without = {{0.5, 0.5, 1}}, .with = {{0.404, 0.396, 1}}};
   const Summary summary = Summarise(figures);
   EXPECT_NEAR(summary.neighbour->ratio, 0.97, 1e-9);
   EXPECT_NEAR(summary.cpu_share->ratio, 0.95, 1e-9);
   EXPECT_EQ(summary.cpu_share->cell, "y");
-  EXPECT_NEAR(*summary.lying_guest_cpu_moved, 0.005, 1e-9);
-  EXPECT_NEAR(*summary.lying_guest_share, 1.02, 1e-9);
+  EXPECT_NEAR(*summary.lying_guest_cpu_moved, 0.01, 1e-9);
+  EXPECT_NEAR(*summary.lying_guest_share, 1.01, 1e-9);
 }
 
 TEST(BoostSummary, ReckonsGainsInTimeNotInThroughput) {
