@@ -97,15 +97,16 @@ BoostThread::~BoostThread() {
 }
 
 void BoostThread::Post(Work work) {
-  Work* posted = new Work(std::move(work));  // owned by the pipe until it is read
+  // Owned by the pipe until it is read.
+  const auto posted = reinterpret_cast<uintptr_t>(new Work(std::move(work)));
   while (write(work_in_.get(), &posted, sizeof(posted)) < 0 && errno == EINTR) {
   }
 }
 
 void BoostThread::DoPostedWork() {
-  Work* posted = nullptr;
+  uintptr_t posted = 0;
   if (read(work_out_.get(), &posted, sizeof(posted)) != sizeof(posted)) return;
-  (*std::unique_ptr<Work>(posted))(*this);
+  (*std::unique_ptr<Work>(reinterpret_cast<Work*>(posted)))(*this);
 }
 
 void BoostThread::AddVm(uint64_t vm_id, uint32_t vm_index,
