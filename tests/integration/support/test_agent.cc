@@ -100,9 +100,9 @@ bool TestAgent::HasSubscriber() {
 
 void TestAgent::StartBoosting(uint64_t vm_id, const agent::BoostRecord& record) {
   Do([&] {
-    boost_log_ = *agent::BoostLogWriter::Create();
+    boost_log_.emplace(*agent::BoostLogWriter::Create());
     boost_log_->Append(record);
-    boost_requests_ = *agent::BoostRequests::Create();
+    boost_requests_.emplace(*agent::BoostRequests::Create());
     host_page_ = *agent::HostPageWriter::Create();
     auto figures = std::make_unique<agent::HostFigures>();
     figures->updated_at_ns = MonotonicClock().now_ns();
