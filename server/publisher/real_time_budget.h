@@ -16,8 +16,9 @@ class RealTimeBudget {
 
   // Whether it may be one now. `cpu_ns`: what it has used since it began.
   bool Allows(uint64_t cpu_ns, uint64_t now_ns) {
-    if (cpu_ns - window_cpu_ns_ > kMostNs) paused_until_ns_ = now_ns + kPauseNs;
-    if (now_ns >= window_until_ns_) {
+    const bool too_much = cpu_ns - window_cpu_ns_ > kMostNs;
+    if (too_much) paused_until_ns_ = now_ns + kPauseNs;
+    if (too_much || now_ns >= window_until_ns_) {
       window_until_ns_ = now_ns + kWindowNs;
       window_cpu_ns_ = cpu_ns;
     }

@@ -2,7 +2,6 @@
 #include "tests/lab/harness/daemons.h"
 
 #include <pwd.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <ctime>
@@ -21,7 +20,6 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/page/hint_reader.h"
-#include "common/sched_attributes.h"
 #include "tests/lab/harness/thread_usage.h"
 
 namespace lockhost::lab {
@@ -38,25 +36,6 @@ absl::StatusOr<Unprivileged> NobodyOrSelf() {
   const passwd* nobody = getpwnam("nobody");
   if (nobody == nullptr) return absl::NotFoundError("there is no user 'nobody'");
   return Unprivileged{.uid = nobody->pw_uid, .gid = nobody->pw_gid};
-}
-
-// What the unit's LimitRTPRIO lets lockhostd do by itself. A container may refuse to raise the
-// limit and yet to set the policy be allowed to root; to others neither is, and then hints come
-// later.
-void LetPublisherIn(pid_t pid) {
-  std::error_code ignored;
-  for (const auto& task :
-       std::filesystem::directory_iterator(absl::StrCat("/proc/", pid, "/task"), ignored)) {
-    std::string name;
-    std::getline(std::ifstream(task.path() / "comm") >> std::ws, name);
-    pid_t tid = 0;
-    if (name != "publisher" || !absl::SimpleAtoi(task.path().filename().string(), &tid)) continue;
-    auto scheduling = GetScheduling(tid);
-    if (!scheduling.ok()) continue;
-    scheduling->policy = SCHED_FIFO;
-    scheduling->priority = 1;
-    SetScheduling(tid, *scheduling).IgnoreError();
-  }
 }
 
 uint64_t NowNs() {
@@ -128,10 +107,8 @@ absl::Status Daemons::StartServer(uint64_t vm_id) {
                                .log_path = ""});
   if (!started.ok()) return started;
   const std::string socket = VmSocket(vm_id);
-  absl::Status served = AwaitThat([&] { return std::filesystem::exists(socket); },
-                                  "lockhostd serves the VM at " + socket);
-  if (served.ok()) LetPublisherIn(running_.at(Daemon::kServer).pid());
-  return served;
+  return AwaitThat([&] { return std::filesystem::exists(socket); },
+                   "lockhostd serves the VM at " + socket);
 }
 
 absl::Status Daemons::StartGuest(Daemon daemon, const Pages& pages, uint64_t vm_id) {
