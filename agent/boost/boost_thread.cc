@@ -175,9 +175,11 @@ void BoostThread::Run() {
   while (!stop_) {
     epoll_event events[4];
     const int count = epoll_wait(epoll_.get(), events, std::size(events), -1);
+    const size_t boosted = booster_->active();
     // A boost that is asked for is the urgent thing.
-    const bool asked = ring_buffer__consume(ring_) > 0;
+    ring_buffer__consume(ring_);
     const uint64_t come_back = TakeRequests();
+    const bool raised = booster_->active() > boosted;
     for (int i = 0; i < count; ++i) {
       if (events[i].data.fd == work_out_.get()) DoPostedWork();
     }
@@ -187,7 +189,7 @@ void BoostThread::Run() {
     SetTimer(std::min({look, repay, come_back == 0 ? UINT64_MAX : come_back}));
     Publish();
     // Not while the holder may wait for the very CPU that this thread is on.
-    if (!asked) platform_->CatchUp();
+    if (!raised) platform_->CatchUp();
   }
 }
 
