@@ -93,7 +93,8 @@ TEST_F(HintReaderTest, PromptIsADirectPageWhoseWriterSeesEverySwitch) {
   EXPECT_TRUE(lockhost_hints_are_prompt(&pages_));
   header().sampled_every_ns = 1;
   EXPECT_FALSE(lockhost_hints_are_prompt(&pages_));
-  header() = {.path = LOCKHOST_PAGE_PATH_GRPC};
+  header().sampled_every_ns = 0;
+  header().path = LOCKHOST_PAGE_PATH_GRPC;
   EXPECT_FALSE(lockhost_hints_are_prompt(&pages_));
 }
 
