@@ -29,7 +29,7 @@ class TlsStreamTest : public testing::Test {
     const CertificateFiles client = ca.Issue(
         directory_.path() + "/client", {.alternative_names = "DNS:fc-1.example,DNS:also.example"});
     const auto context =
-        TlsContext::Load({server.certificate, server.key, directory_.path() + "/ca.pem"});
+        TlsContext::Load({server.certificate, server.key, directory_.path() + "/ca.pem", ""});
     EXPECT_TRUE(context.ok()) << context.status();
     int fds[2];
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
