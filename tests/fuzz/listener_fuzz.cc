@@ -104,11 +104,12 @@ struct Vm {
     record = std::make_shared<VmRecord>(std::move(facts), *agent::TableReader::Attach(table->fd()),
                                         socket_path);
     publisher->PutVm(record);
-    server = *VmServer::Start(Limits(), record, publisher, queue, wire, MonotonicClock());
+    server = *VmServer::Start(Limits(), record, publisher, &booster, queue, wire, MonotonicClock());
   }
 
   std::unique_ptr<agent::MemfdTable> table;
   std::shared_ptr<VmRecord> record;
+  BoostRequester booster;  // of a host that boosts nobody
   std::unique_ptr<VmServer> server;
 };
 
