@@ -19,10 +19,10 @@ enum class TlsRefusal : uint8_t {
   kExpired,         // its certificate has expired
   kBadCertificate,  // its certificate is not one of the CA's, or not for clients, or not yet valid
   kRevoked,         // its certificate is on the CA's list of revoked ones
-  kNoList,          // there is no such list of its CA, or none that it has signed and that is in date
-  kUnknownName,     // no guest of the configuration has a name of the certificate
-  kAmbiguous,       // its names, or the guest's, are those of several VMs
-  kNoVm,            // the guest's VM is not there
+  kNoList,       // there is no such list of its CA, or none that it has signed and that is in date
+  kUnknownName,  // no guest of the configuration has a name of the certificate
+  kAmbiguous,    // its names, or the guest's, are those of several VMs
+  kNoVm,         // the guest's VM is not there
 };
 inline constexpr std::array<const char*, 12> kTlsRefusalNames = {"address_too_fast",
                                                                  "too_many",

@@ -53,7 +53,8 @@ Worker::Worker(const RunConfig& config, uint32_t vcpu)
       vcpu_(vcpu),
       block_(At<VcpuBlock>(config.vcpu_blocks)[vcpu]),
       shared_(*At<SharedArea>(config.shared)),
-      env_{.platform = &kPlatform, .context = this, .pages = PagesOf(config), .operations = nullptr},
+      env_{
+          .platform = &kPlatform, .context = this, .pages = PagesOf(config), .operations = nullptr},
       thread_{.report = vcpu + 1, .held = 0, .native_word = nullptr},
       observer_(config_, env_.pages, block_) {}
 
