@@ -54,7 +54,8 @@ KeptPages TakeKeptPages() {
   const int count = sd_listen_fds_with_names(/*unset_environment=*/1, &names);
   for (int i = 0; i < count; ++i) {
     UniqueFd fd(SD_LISTEN_FDS_START + i);
-    const bool sealed = (fcntl(fd.get(), F_GET_SEALS) & kSeals) == kSeals;
+    const int seals = fcntl(fd.get(), F_GET_SEALS);  // -1: no memory file at all
+    const bool sealed = seals >= 0 && (seals & kSeals) == kSeals;
     if (sealed && strcmp(names[i], kHints) == 0) kept.hints = std::move(fd);
     if (sealed && strcmp(names[i], kReports) == 0) kept.reports = std::move(fd);
     free(names[i]);
