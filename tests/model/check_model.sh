@@ -27,7 +27,9 @@ errors_with() {
 
 echo "as it is:"
 [[ $(errors_with) == 0 ]] || { cat pan.out; exit 1; }
-for fault in FORGETS_SLEEPERS HEIR_OUTLIVES NO_KICK GIVES_UP_SILENTLY; do
+for fault in FORGETS_SLEEPERS HEIR_OUTLIVES NO_KICK GIVES_UP_SILENTLY MARKS_NATIVE NAPS_FOR_EVER \
+  "NATIVE_OVER_SLEEPERS LOCKS=2" "GIVES_UP_UNDER_NATIVE LOCKS=3"; do
   echo "$fault:"
-  [[ $(errors_with "-D$fault") == 1 ]] || { echo "not found: $fault"; exit 1; }
+  read -ra defines <<<"$fault"
+  [[ $(errors_with "${defines[@]/#/-D}") == 1 ]] || { echo "not found: $fault"; exit 1; }
 done

@@ -1,25 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The protocol of client/lock/lock_word.h and spin_core.cc: lock, park, heir, rotate, give up,
- * unlock. Independent of the code, so that an error in both is an error twice made.
+ * The protocol of client/lock/lock_word.h, lock_mode.h and spin_core.cc: lock, park, heir, rotate,
+ * give up, unlock; and by native operations lock, nap, unlock, while the mode may change at any
+ * moment. Independent of the code, so that an error in both is an error twice made.
  *
- * The word is {holder, sleepers, heir}, sleepers without an heir being the orphans; the rotation
- * time is left out, so that a rotation may
- * come at any time and a compare-and-swap succeeds more often than it does in truth. Each access
- * to the word is one step. The futex is a queue, oldest sleeper first.
+ * The word is {holder, native, sleepers, heir}, sleepers without an heir being the orphans; the
+ * rotation time is left out, so that a rotation may
+ * come at any time and a compare-and-swap succeeds more often than it does in truth. Who holds
+ * the word natively is written here for the assertions alone: nobody else looks whose it is.
+ * Each access to the word is one step. The futex is a queue, oldest sleeper first.
  *
  * Checked: one holder at a time (assert), and that nobody is left asleep when everybody else is
  * through (invalid end states). Not checked: that a spinner gets the lock in bounded time.
  *
  * Faults that must be found, each by -D: FORGETS_SLEEPERS, HEIR_OUTLIVES, NO_KICK,
- * GIVES_UP_SILENTLY.
+ * GIVES_UP_SILENTLY; MARKS_NATIVE (a waiter sets the orphans bit in a native word),
+ * NATIVE_OVER_SLEEPERS (a word with sleepers is taken natively), NAPS_FOR_EVER (nobody wakes who
+ * sleeps under a native holder), GIVES_UP_UNDER_NATIVE (without a word to who sleeps there).
  */
 #define THREADS 3
+#ifndef LOCKS
 #define LOCKS 1 /* of each thread */
+#endif
 #define GIVE_UPS 1 /* in all: a deadline that passes */
 #define EARLY_RETURNS 1 /* in all: a sleep that ends for no reason */
 
 byte holder = 0; /* 0: free; otherwise thread + 1 */
+bool native = false;
 bool sleepers = false;
 bool heir = false;
 
@@ -28,10 +35,12 @@ bool woken[THREADS];
 byte inside = 0;
 byte give_ups = 0, early_returns = 0;
 
-#define UNCHANGED (holder == seen_holder && sleepers == seen_sleepers && heir == seen_heir)
+/* Two native holders look the same to who waits. */
+#define SAME_HOLDER (native == seen_native && (native || holder == seen_holder))
+#define UNCHANGED (SAME_HOLDER && sleepers == seen_sleepers && heir == seen_heir)
 
 inline Read() {
-  d_step { seen_holder = holder; seen_sleepers = sleepers; seen_heir = heir }
+  d_step { seen_holder = holder; seen_native = native; seen_sleepers = sleepers; seen_heir = heir }
 }
 
 inline Replace(new_holder, new_sleepers, new_heir) {
@@ -58,8 +67,23 @@ inline Kick(found) {
   }
 }
 
-/* Sleeps if the word is as seen. */
-inline Sleep() {
+/* By native operations a word is taken that is zero, sleepers and all. */
+inline TakeNatively() {
+  d_step {
+#ifdef NATIVE_OVER_SLEEPERS
+    done = (holder == 0);
+#else
+    done = (holder == 0 && !sleepers);
+#endif
+    if
+    :: done -> holder = _pid + 1; native = true
+    :: else
+    fi
+  }
+}
+
+/* Sleeps if the word is as seen: until somebody wakes it, or `timed` for a while at most. */
+inline Sleep(timed) {
   slept = true;
   atomic {
     if
@@ -72,8 +96,17 @@ inline Sleep() {
     :: woken[_pid] -> my_heir = true
     :: !woken[_pid] && early_returns < EARLY_RETURNS ->
        early_returns++; asleep??eval(_pid); my_heir = false
+    :: !woken[_pid] && timed -> asleep??eval(_pid); my_heir = false
     fi
   }
+}
+
+inline Nap() {
+#ifdef NAPS_FOR_EVER
+  Sleep(false)
+#else
+  Sleep(true)
+#endif
 }
 
 inline Park() {
@@ -87,7 +120,7 @@ inline Park() {
 #ifndef HEIR_OUTLIVES
      seen_heir = false;
 #endif
-     Sleep()
+     Sleep(false)
   :: else
   fi
 }
@@ -108,7 +141,7 @@ inline Rotate() {
      :: found ->
         Read();
         if
-        :: seen_holder != 0 && seen_sleepers -> Sleep()
+        :: seen_holder != 0 && seen_sleepers -> Sleep(false)
         :: else
         fi
      :: else
@@ -129,7 +162,15 @@ inline GiveUp() {
   done = true;
 #else
   if
-  :: (seen_sleepers && seen_heir && my_heir) || (!seen_sleepers && slept) ->
+  :: seen_native ->
+     done = true;
+     if
+#ifndef GIVES_UP_UNDER_NATIVE
+     :: slept -> Kick(found)
+#endif
+     :: else
+     fi
+  :: !seen_native && ((seen_sleepers && seen_heir && my_heir) || (!seen_sleepers && slept)) ->
      Replace(seen_holder, true, false)
   :: else -> done = true
   fi;
@@ -156,10 +197,18 @@ inline Take() {
   fi
 }
 
+/* A plain store, whatever the word says by now. */
+inline UnlockNatively() {
+  d_step {
+    assert(holder == _pid + 1 && native);
+    holder = 0; native = false; sleepers = false; heir = false
+  }
+}
+
 inline Unlock() {
   d_step {
     Read();
-    assert(seen_holder == _pid + 1);
+    assert(seen_holder == _pid + 1 && !seen_native);
     holder = 0
   }
   if
@@ -170,11 +219,19 @@ inline Unlock() {
 
 active [THREADS] proctype Thread() {
   byte seen_holder, other, locks = 0;
-  bool seen_sleepers, seen_heir, done, found, slept, my_heir, got_it;
+  bool seen_native, seen_sleepers, seen_heir, done, found, slept, my_heir, got_it, took_natively;
   do
   :: locks == LOCKS -> break
   :: else ->
-     locks++; slept = false; my_heir = false;
+     locks++; slept = false; my_heir = false; took_natively = false;
+     if
+     :: TakeNatively(); /* the mode is native now */
+        if
+        :: done -> took_natively = true; got_it = true; goto waited
+        :: else
+        fi
+     :: skip
+     fi;
 next_round:
      do
      :: Read();
@@ -190,8 +247,13 @@ next_round:
            if
            :: done
            :: !done -> skip /* spins on */
+#ifdef MARKS_NATIVE
            :: !done -> Park()
-           :: !done && slept && !seen_sleepers -> Claim()
+#else
+           :: !done && !seen_native -> Park()
+           :: !done && seen_native -> Nap()
+#endif
+           :: !done && slept && !seen_sleepers && !seen_native -> Claim()
            :: !done && seen_sleepers && my_heir -> Rotate()
            :: atomic { !done && give_ups < GIVE_UPS -> give_ups++ };
               GiveUp()
@@ -204,7 +266,10 @@ waited:
         inside++;
         assert(inside == 1);
         inside--;
-        Unlock()
+        if
+        :: took_natively -> UnlockNatively()
+        :: else -> Unlock()
+        fi
      :: else
      fi
   od
