@@ -55,7 +55,7 @@ std::unique_ptr<Results> MadeUp(bool oracle) {
   results->run_seconds = 1;
   for (const uint32_t ratio : {1u, 2u, 4u}) {
     for (const Section section : {Section{400, 200}, Section{20'000, 10'000}}) {
-      for (uint32_t i = 0; i < kSubjects; ++i) {
+      for (uint32_t i = 0; i < kDemoSubjects; ++i) {
         if (!oracle && static_cast<Subject>(i) == Subject::kLockhostBoost) continue;
         auto cell =
             std::make_unique<Cell>(Cell{static_cast<Subject>(i), ratio, ratio * 2, section, {}});

@@ -52,9 +52,13 @@ enum class Subject : uint32_t {
   kLockhostGrpc = 4,
   kLockhostDirect = 5,
   kLockhostBoost = 6,  // kLockhostDirect, and the host runs preempted holders at once
-  kBusy = 7,           // no lock: every vCPU computes; for calibration, and to be seen by the agent
+  kMcs = 7,
+  kPvTicket = 8,
+  kPvQspinlock = 9,
+  kBusy = 10,  // no lock: every vCPU computes; for calibration, and to be seen by the agent
 };
-inline constexpr uint32_t kSubjects = 7;  // those that lock
+inline constexpr uint32_t kSubjects = 10;     // those that lock
+inline constexpr uint32_t kDemoSubjects = 7;  // of these, the first: in the demo's table
 
 // One run. Read-only for the guest.
 struct alignas(kCacheLine) RunConfig {
@@ -87,11 +91,22 @@ struct alignas(kCacheLine) RunConfig {
 inline constexpr uint32_t kTicketRing = 512;
 static_assert(kTicketRing >= kMaxVcpus);
 
-// What the vCPUs share. Apart from the lock itself nothing here is part of a lock.
+// A vCPU's place in a queue of waiters (guest/queue_subjects.h).
+struct alignas(kCacheLine) QueueNode {
+  uint32_t next;    // vCPU behind it, plus 1; 0: none yet
+  uint32_t waits;   // 1: not yet at the head
+  uint32_t state;   // of pv-qspinlock's waiter
+  uint32_t wanted;  // ticket for which pv-ticket's waiter sleeps, plus 1
+  uint32_t kicked;  // 1: a kick that no sleep has ended with yet
+};
+
+// What the vCPUs share. Apart from the locks' own words nothing here is part of a lock.
 struct SharedArea {
   alignas(128) uint32_t lock_word;
   uint32_t ticket_next;
   uint32_t ticket_serving;
+  uint32_t ticket_sleepers;
+  uint32_t queue_head;  // the vCPU that pv-qspinlock's unlock wakes
 
   // Mutual exclusion: both are incremented inside, one at entry and one at the end.
   alignas(128) volatile uint64_t entered;
@@ -99,6 +114,10 @@ struct SharedArea {
 
   // Which vCPU drew a ticket; whom the others wait for when it is served.
   alignas(128) uint32_t ticket_vcpu[kTicketRing];
+
+  // Who took a queue lock last; whom the others wait for.
+  alignas(128) uint32_t queue_holder;
+  QueueNode queue_nodes[kMaxVcpus];
 
   // Latest change of each vCPU whose delivery has been counted: its revision (direct page), or
   // the time of the stop (gRPC).

@@ -26,14 +26,14 @@ absl::Status RunCell(Session& session, const Plan& plan, Cell& cell) {
 }  // namespace
 
 int Plan::GridSteps() const {
-  return static_cast<int>(ratios.size() * sections.size() * kSubjects) * runs;
+  return static_cast<int>(ratios.size() * sections.size() * kDemoSubjects) * runs;
 }
 
 absl::Status RunRatio(Session& session, const Plan& plan, uint32_t ratio, const MayGoOn& may_go_on,
                       Progress& progress, Results& results) {
   std::vector<Cell*> cells;
   for (const Section& section : plan.sections) {
-    for (uint32_t i = 0; i < kSubjects; ++i) {
+    for (uint32_t i = 0; i < kDemoSubjects; ++i) {
       if (static_cast<Subject>(i) == Subject::kLockhostBoost &&
           !session.why_not_boosted().empty()) {
         continue;

@@ -2,6 +2,7 @@
 #include "tests/lab/guest/guest.h"
 
 #include "tests/lab/guest/hypercall.h"
+#include "tests/lab/guest/queue_subjects.h"
 #include "tests/lab/guest/subjects.h"
 #include "tests/lab/guest/worker.h"
 
@@ -71,6 +72,12 @@ void Run(const RunConfig& config, uint32_t vcpu) {
     case Subject::kLockhostDirect:
     case Subject::kLockhostBoost:
       return Contend<Lockhost>(config, self);
+    case Subject::kMcs:
+      return Contend<Mcs>(config, self);
+    case Subject::kPvTicket:
+      return Contend<PvTicket>(config, self);
+    case Subject::kPvQspinlock:
+      return Contend<PvQspinlock>(config, self);
     case Subject::kBusy:
       return StayBusy(config, self);
   }

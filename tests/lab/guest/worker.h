@@ -18,6 +18,7 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   uint32_t vcpu() const { return vcpu_; }
+  uint32_t vcpus() const { return config_.vcpus; }
   SharedArea& shared() { return shared_; }
   VcpuStats& stats() { return block_.stats; }
   Observer& observer() { return observer_; }

@@ -13,7 +13,8 @@ namespace lockhost::lab {
 // In the order in which they are shown; index = Subject.
 inline constexpr std::array<absl::string_view, kSubjects> kSubjectNames = {
     "test-and-set",  "ticket",          "spin-then-futex", "lockhost-nohints",
-    "lockhost-grpc", "lockhost-direct", "lockhost-boost"};
+    "lockhost-grpc", "lockhost-direct", "lockhost-boost",  "mcs",
+    "pv-ticket",     "pv-qspinlock"};
 
 inline absl::string_view NameOf(Subject subject) {
   const auto index = static_cast<size_t>(subject);
