@@ -19,7 +19,7 @@ help:
 	@echo "make bench-agent  what the agent costs, as root; 2 minutes; build/bench/agent.json"
 	@echo "make bench-boost  what it changes to run preempted lock holders at once, as root; 15 minutes; build/bench/boost.json"
 	@echo "make bench-service  what the hint service takes and costs, as root; 4 minutes; build/bench/service.json"
-	@echo "make bench-locks  the lock beside sixteen others; 12 minutes; build/bench/locks.json"
+	@echo "make bench-locks  the lock beside sixteen others, as root on real vCPUs too; 22 minutes; build/bench/locks.json, locks-*.png"
 	@echo "make install    build and install below PREFIX ($(PREFIX)); DESTDIR is honoured"
 	@echo "make clean      remove build/"
 
@@ -83,8 +83,9 @@ bench-service: deps build/release/build.ninja
 bench-locks: deps-bench build/release/build.ninja
 	@cmake --preset release >/dev/null
 	@cmake --build build/release --target lockhost-bench-locks
-	@mkdir -p build/bench
-	@build/release/tests/bench/locks/lockhost-bench-locks --json=build/bench/locks.json $(BENCH_FLAGS)
+	@mkdir -p build/bench && rm -f build/bench/locks-*.gp build/bench/locks-*.png
+	@build/release/tests/bench/locks/lockhost-bench-locks --json=build/bench/locks.json --plots=build/bench $(BENCH_FLAGS)
+	@cd build/bench && for script in locks-*.gp; do [ ! -e "$$script" ] || gnuplot "$$script"; done
 
 install: deps build/release/build.ninja
 	@cmake --build build/release

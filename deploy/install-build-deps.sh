@@ -4,7 +4,7 @@
 # Installs the Debian packages that building, testing and the demo need, if they are
 # missing; says which. Without root it prints the one command that does it, and fails.
 # With --long, also those of the tests that boot a Linux guest, libFuzzer, and the independent
-# clients' Node and h2load; with --bench, those of the locks that ours is compared with.
+# clients' Node and h2load; with --bench, those of the locks that ours is compared with, and gnuplot.
 set -euo pipefail
 
 packages=(
@@ -28,7 +28,7 @@ if [[ ${1:-} == --long ]]; then
   command -v npm >/dev/null || packages+=(npm)
 fi
 if [[ ${1:-} == --bench ]]; then
-  packages+=(libtbb-dev libck-dev)
+  packages+=(libtbb-dev libck-dev gnuplot-nox)
 fi
 
 if ! command -v dpkg-query >/dev/null; then

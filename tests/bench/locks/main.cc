@@ -14,22 +14,33 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/program_flags.h"
+#include "tests/bench/locks/lab.h"
 #include "tests/bench/locks/output.h"
+#include "tests/bench/locks/plots.h"
 #include "tests/bench/locks/runner.h"
 #include "tests/bench/locks/subject.h"
 #include "tests/bench/locks/work.h"
+#include "tests/lab/demo/setting.h"
+#include "tests/lab/harness/subject_names.h"
 
 ABSL_FLAG(std::string, json, "", "also write the figures there");
 ABSL_FLAG(int, runs, 5, "runs of each lock in each cell");
 ABSL_FLAG(int, tries, 4,
           "runs at most in place of one during which the machine slowed down; 0: do not look");
 ABSL_FLAG(int, ms, 40, "how long a run lasts");
+ABSL_FLAG(int, lab_ms, 300, "how long a run lasts in the lab");
+ABSL_FLAG(std::string, lab_backend, "kvm",
+          "kvm; threads, which stand in for vCPUs; auto: threads where there is no KVM");
 ABSL_FLAG(bool, quick, false, "a few cells alone, to see that it works");
-ABSL_FLAG(std::vector<std::string>, workloads, {}, "these alone: threads, barrier, uncontended");
+ABSL_FLAG(std::vector<std::string>, workloads, {},
+          "these alone: threads, barrier, uncontended, lab");
 ABSL_FLAG(std::vector<std::string>, subjects, {}, "these locks alone");
-ABSL_FLAG(std::vector<std::string>, threads, {}, "cells with so many threads alone");
+ABSL_FLAG(std::vector<std::string>, threads, {}, "cells with so many threads or vCPUs alone");
 ABSL_FLAG(std::vector<std::string>, cs_ns, {}, "cells with such critical sections alone");
 ABSL_FLAG(std::vector<std::string>, gap_ns, {}, "cells with such gaps alone");
+ABSL_FLAG(std::vector<std::string>, hogs, {}, "cells with so many hogs alone");
+ABSL_FLAG(std::vector<std::string>, pinning, {}, "cells with these pinnings alone: A, B, C");
+ABSL_FLAG(std::string, plots, "", "also write gnuplot scripts into this directory");
 ABSL_FLAG(std::vector<std::string>, locks, {}, "cells with so many locks alone");
 
 namespace lockhost::bench {
@@ -44,11 +55,12 @@ bool IsIn(const std::vector<std::string>& list, int value) {
   return IsIn(list, absl::string_view(absl::StrCat(value)));
 }
 
-std::vector<Cell> WantedCells() {
-  std::vector<Cell> cells = AllCells(absl::GetFlag(FLAGS_quick));
+std::vector<Cell> Wanted(std::vector<Cell> cells) {
   std::erase_if(cells, [](const Cell& cell) {
     return !IsIn(absl::GetFlag(FLAGS_workloads), NameOf(cell.workload)) ||
            !IsIn(absl::GetFlag(FLAGS_threads), cell.threads) ||
+           !IsIn(absl::GetFlag(FLAGS_hogs), cell.hogs) ||
+           !IsIn(absl::GetFlag(FLAGS_pinning), std::string(1, cell.pinning)) ||
            !IsIn(absl::GetFlag(FLAGS_cs_ns), cell.cs_ns) ||
            !IsIn(absl::GetFlag(FLAGS_gap_ns), cell.gap_ns) ||
            !IsIn(absl::GetFlag(FLAGS_locks), cell.locks);
@@ -62,6 +74,22 @@ std::vector<Subject> WantedSubjects(std::vector<std::string>* missing) {
     return !IsIn(absl::GetFlag(FLAGS_subjects), absl::string_view(subject.name));
   });
   return subjects;
+}
+
+LabPlan WantedOfLab() {
+  const bool quick = absl::GetFlag(FLAGS_quick);
+  LabPlan plan = {
+      .cells = Wanted(LabCells(static_cast<int>(lab::UsableCpus()), quick)),
+      .subjects = LabSubjects(),
+      .backend =
+          lab::BackendNamed(absl::GetFlag(FLAGS_lab_backend)).value_or(lab::BackendChoice::kKvm),
+      .runs = absl::GetFlag(FLAGS_runs),
+      .run_time = std::chrono::milliseconds(quick ? 30 : absl::GetFlag(FLAGS_lab_ms))};
+  std::erase_if(plan.subjects, [](lab::Subject subject) {
+    return !IsIn(absl::GetFlag(FLAGS_subjects), lab::NameOf(subject));
+  });
+  if (plan.subjects.empty()) plan.cells.clear();
+  return plan;
 }
 
 std::string CpuModel() {
@@ -81,7 +109,12 @@ Setting ThisMachine() {
           .cpu_model = CpuModel(),
           .runs = absl::GetFlag(FLAGS_runs),
           .length_ms = static_cast<double>(absl::GetFlag(FLAGS_ms)),
-          .missing = {}};
+          .missing = {},
+          .lab_length_ms = static_cast<double>(absl::GetFlag(FLAGS_lab_ms))};
+}
+
+void Say(const std::string& progress) {
+  if (isatty(STDERR_FILENO) != 0) std::fprintf(stderr, "\r\033[K%s ", progress.c_str());
 }
 
 // The runs of one cell: each lock in turn, so that whatever the machine does hits all of them.
@@ -113,30 +146,68 @@ bool WriteFile(const std::string& path, const std::string& text) {
   return static_cast<bool>(file);
 }
 
+absl::Status MeasureThreads(const std::vector<Cell>& cells, const std::vector<Subject>& subjects,
+                            Setting* setting, std::vector<Row>* rows) {
+  const RunPlan plan = Calibrate(static_cast<uint64_t>(absl::GetFlag(FLAGS_ms)) * 1'000'000);
+  for (size_t i = 0; i < cells.size(); ++i) {
+    Say(absl::StrCat(i, " of ", cells.size(), " cells"));
+    absl::Status status = MeasureCell(cells[i], subjects, plan, &setting->disturbed_runs, rows);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// A machine that cannot is no error: the figures say what is absent.
+absl::Status MeasureVcpus(const LabPlan& plan, Setting* setting, std::vector<Row>* rows) {
+  if (plan.cells.empty()) return absl::OkStatus();
+  LabFacts facts;
+  absl::Status status = MeasureLab(
+      plan, [](const Cell& cell) { Say(NameOf(cell)); }, &facts, rows);
+  if (absl::IsFailedPrecondition(status)) {
+    setting->absent["lab"] = std::string(status.message());
+    return absl::OkStatus();
+  }
+  if (!facts.is_kvm) {
+    setting->lab_backend = "threads";
+    setting->absent["lab: microVM"] = facts.why_not_kvm;
+  }
+  if (!facts.why_not_boosted.empty()) {
+    setting->absent["lab: lockhost-boost"] = facts.why_not_boosted;
+  }
+  return status;
+}
+
+bool Write(const Setting& setting, const std::vector<Row>& rows) {
+  const std::string json = absl::GetFlag(FLAGS_json);
+  bool written = json.empty() || WriteFile(json, JsonOf(setting, rows));
+  const std::string directory = absl::GetFlag(FLAGS_plots);
+  if (directory.empty()) return written;
+  for (const Plot& plot : PlotsOf(setting, rows)) {
+    written &= WriteFile(absl::StrCat(directory, "/", plot.name, ".gp"), plot.script);
+  }
+  return written;
+}
+
 int Run() {
   Setting setting = ThisMachine();
   const std::vector<Subject> subjects = WantedSubjects(&setting.missing);
-  const std::vector<Cell> cells = WantedCells();
-  if (subjects.empty() || cells.empty()) {
+  std::vector<Cell> cells = Wanted(AllCells(absl::GetFlag(FLAGS_quick)));
+  if (subjects.empty()) cells.clear();
+  const LabPlan lab = WantedOfLab();
+  if (cells.empty() && lab.cells.empty()) {
     std::fprintf(stderr, "no such lock or no such cell\n");
     return 1;
   }
-  const RunPlan plan = Calibrate(static_cast<uint64_t>(absl::GetFlag(FLAGS_ms)) * 1'000'000);
   std::vector<Row> rows;
-  for (size_t i = 0; i < cells.size(); ++i) {
-    if (isatty(STDERR_FILENO) != 0) {
-      std::fprintf(stderr, "\r%zu of %zu cells ", i, cells.size());
-    }
-    const absl::Status status =
-        MeasureCell(cells[i], subjects, plan, &setting.disturbed_runs, &rows);
-    if (!status.ok()) {
-      std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
-      return 1;
-    }
+  absl::Status status = MeasureThreads(cells, subjects, &setting, &rows);
+  if (status.ok()) status = MeasureVcpus(lab, &setting, &rows);
+  Say("");
+  if (!status.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+    return 1;
   }
   std::fputs(TextOf(setting, rows).c_str(), stdout);
-  const std::string path = absl::GetFlag(FLAGS_json);
-  return path.empty() || WriteFile(path, JsonOf(setting, rows)) ? 0 : 1;
+  return Write(setting, rows) ? 0 : 1;
 }
 
 }  // namespace

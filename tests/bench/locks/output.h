@@ -2,6 +2,7 @@
 #ifndef LOCKHOST_TESTS_BENCH_LOCKS_OUTPUT_H_
 #define LOCKHOST_TESTS_BENCH_LOCKS_OUTPUT_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct Setting {
   double length_ms = 0;
   int disturbed_runs = 0;                 // counted though the machine was slowed down
   std::vector<std::string> missing = {};  // packages whose locks were not compared
+  double lab_length_ms = 0;
+  std::string lab_backend = "kvm";                 // "threads": these stand in for vCPUs
+  std::map<std::string, std::string> absent = {};  // workloads and locks that were not, and why
 };
 
 // The summaries of `results` for each of our locks.

@@ -44,19 +44,44 @@ std::string OneCell(const std::vector<const Row*>& rows) {
 }
 
 std::string OneSummary(const Summary& summary) {
-  return absl::StrFormat(
+  std::string text = absl::StrFormat(
       "%-12s %-18s worst %.2f of the best peer (%s: %s), %d of %d cells below 0.95;\n"
       "%32s%.2f of the best single peer (%s) in the geometric mean, fairness at least %.2f\n",
       NameOf(summary.workload), summary.subject, summary.worst_ratio_to_best_peer,
       summary.worst_cell, summary.best_peer_of_worst_cell, summary.cells_below_095, summary.cells,
       "", summary.geomean_ratio_to_best_peer, summary.best_single_peer, summary.worst_fairness);
+  if (summary.workload != Workload::kLab) return text;
+  absl::StrAppendFormat(&text,
+                        "%32s%d cells below by more than a standard deviation; p99.9 at most %.2f "
+                        "of the best peer's (%s)\n",
+                        "", summary.cells_below_by_a_deviation, summary.worst_p999_to_best_peer,
+                        summary.worst_p999_cell);
+  return text;
+}
+
+// What hints save, where there are more vCPUs and hogs than CPUs.
+std::string WasteText(const Setting& setting, const std::vector<Row>& rows) {
+  std::string text;
+  for (const char* subject : {"lockhost-grpc", "lockhost-direct", "lockhost-boost"}) {
+    const auto ratio = CompareWaste(subject, "lockhost-nohints", setting.cpus, rows);
+    if (!ratio.has_value()) continue;
+    absl::StrAppendFormat(
+        &text,
+        "%-16s wasted spins %.2f%% of CPU time instead of %.2f%%, false parks "
+        "%.1f%% of all instead of %.1f%%, together %.2f%% instead of %.2f%%\n",
+        subject, ratio->with.wasted_spin_share() * 100, ratio->without.wasted_spin_share() * 100,
+        ratio->with.false_park_share() * 100, ratio->without.false_park_share() * 100,
+        ratio->with.share() * 100, ratio->without.share() * 100);
+  }
+  return text;
 }
 
 }  // namespace
 
 std::vector<Summary> SummariseAll(const std::vector<Row>& rows) {
   std::vector<Summary> summaries;
-  for (const Workload workload : {Workload::kThreads, Workload::kBarrier, Workload::kUncontended}) {
+  for (const Workload workload :
+       {Workload::kThreads, Workload::kBarrier, Workload::kUncontended, Workload::kLab}) {
     for (const std::string& subject : OurLocks(workload, rows)) {
       summaries.push_back(Summarise(workload, subject, rows));
     }
@@ -74,6 +99,12 @@ std::string TextOf(const Setting& setting, const std::vector<Row>& rows) {
     absl::StrAppend(&text, "not compared, not installed when this was built: ",
                     absl::StrJoin(setting.missing, ", "), "\n");
   }
+  if (setting.lab_backend != "kvm") {
+    absl::StrAppend(&text, "lab: threads stand in for the vCPUs of a VM\n");
+  }
+  for (const auto& [what, why] : setting.absent) {
+    absl::StrAppend(&text, "not measured: ", what, ": ", why, "\n");
+  }
   std::vector<const Row*> cell;
   for (size_t i = 0; i < rows.size(); ++i) {
     cell.push_back(&rows[i]);
@@ -84,7 +115,7 @@ std::string TextOf(const Setting& setting, const std::vector<Row>& rows) {
     cell.clear();
   }
   for (const Summary& summary : SummariseAll(rows)) absl::StrAppend(&text, OneSummary(summary));
-  return text;
+  return text + WasteText(setting, rows);
 }
 
 }  // namespace lockhost::bench

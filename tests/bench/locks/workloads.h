@@ -213,6 +213,8 @@ void RunCell(const Cell& cell, const RunPlan& plan, Sample* sample) {
       return RunBarrier<Lock>(cell, plan, sample);
     case Workload::kUncontended:
       return RunUncontended<Lock>(plan, sample);
+    case Workload::kLab:
+      return;  // has locks of its own
   }
 }
 
