@@ -15,6 +15,7 @@
 #include "client/lock/attach.h"
 #include "client/lock/inline_path.h"
 #include "client/lock/linux_platform.h"
+#include "client/lock/sanitizer.h"
 #include "client/lock/settings.h"
 #include "client/lock/spin_core.h"
 
@@ -159,11 +160,12 @@ void FindPlace(ThreadState& thread) {
 void LockSlow(uint32_t* word) {
   Attach();
   lockhost_core_lock(&ProcessEnv(), word);
+  TellAcquired(word);
 }
 
 bool LockSlowUntil(uint32_t* word, uint64_t deadline_ns) {
   Attach();
-  return lockhost_core_lock_until(&ProcessEnv(), word, deadline_ns) != 0;
+  return TellIfAcquired(lockhost_core_lock_until(&ProcessEnv(), word, deadline_ns) != 0, word);
 }
 
 void KickSlow(uint32_t* word) { kLinuxPlatform.kick(nullptr, word); }
@@ -171,17 +173,20 @@ void KickSlow(uint32_t* word) { kLinuxPlatform.kick(nullptr, word); }
 }  // namespace lockhost::lock
 
 void lockhost_spin_lock(lockhost_spinlock_t* lock) {
-  if (!lockhost::lock::TryLockInline(&lock->word)) lockhost::lock::LockSlow(&lock->word);
+  if (!lockhost::lock::TryLockTelling(&lock->word)) lockhost::lock::LockSlow(&lock->word);
 }
 
 int lockhost_spin_trylock(lockhost_spinlock_t* lock) {
-  return lockhost::lock::TryLockInline(&lock->word) ? 1 : 0;
+  return lockhost::lock::TryLockTelling(&lock->word) ? 1 : 0;
 }
 
-void lockhost_spin_unlock(lockhost_spinlock_t* lock) { lockhost::lock::UnlockInline(&lock->word); }
+void lockhost_spin_unlock(lockhost_spinlock_t* lock) {
+  lockhost::lock::TellReleased(&lock->word);
+  lockhost::lock::UnlockInline(&lock->word);
+}
 
 int lockhost_spin_timedlock(lockhost_spinlock_t* lock, uint64_t deadline_ns) {
-  if (lockhost::lock::TryLockInline(&lock->word)) return 1;
+  if (lockhost::lock::TryLockTelling(&lock->word)) return 1;
   return lockhost::lock::LockSlowUntil(&lock->word, deadline_ns) ? 1 : 0;
 }
 

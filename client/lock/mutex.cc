@@ -6,6 +6,7 @@
 #include "client/lock/inline_path.h"
 #include "client/lock/lockhost.h"
 #include "client/lock/process.h"
+#include "client/lock/sanitizer.h"
 #include "client/lock/spin_core.h"
 #include "client/lock/timed_wait.h"
 
@@ -14,30 +15,34 @@ namespace lockhost::lock {
 void MutexLockSlow(uint32_t* word) {
   Attach();
   lockhost_core_mutex_lock_until(&ProcessEnv(), word, UINT64_MAX);
+  TellAcquired(word);
 }
 
 bool MutexLockSlowUntil(uint32_t* word, lockhost_clock_t clock, uint64_t deadline_ns) {
   Attach();
-  return MutexLockUntil(ProcessEnv(), word, {clock, deadline_ns});
+  return TellIfAcquired(MutexLockUntil(ProcessEnv(), word, {clock, deadline_ns}), word);
 }
 
 }  // namespace lockhost::lock
 
 void lockhost_mutex_lock(lockhost_mutex_t* mutex) {
-  if (!lockhost::lock::TryLockInline(&mutex->word)) lockhost::lock::MutexLockSlow(&mutex->word);
+  if (!lockhost::lock::TryLockTelling(&mutex->word)) lockhost::lock::MutexLockSlow(&mutex->word);
 }
 
 int lockhost_mutex_trylock(lockhost_mutex_t* mutex) {
-  return lockhost::lock::TryLockInline(&mutex->word) ? 1 : 0;
+  return lockhost::lock::TryLockTelling(&mutex->word) ? 1 : 0;
 }
 
 int lockhost_mutex_timedlock(lockhost_mutex_t* mutex, lockhost_clock_t clock,
                              uint64_t deadline_ns) {
-  if (lockhost::lock::TryLockInline(&mutex->word)) return 1;
+  if (lockhost::lock::TryLockTelling(&mutex->word)) return 1;
   return lockhost::lock::MutexLockSlowUntil(&mutex->word, clock, deadline_ns) ? 1 : 0;
 }
 
-void lockhost_mutex_unlock(lockhost_mutex_t* mutex) { lockhost::lock::UnlockInline(&mutex->word); }
+void lockhost_mutex_unlock(lockhost_mutex_t* mutex) {
+  lockhost::lock::TellReleased(&mutex->word);
+  lockhost::lock::UnlockInline(&mutex->word);
+}
 
 int lockhost_mutex_is_locked(const lockhost_mutex_t* mutex) {
   return lockhost::lock::IsHeld(__atomic_load_n(&mutex->word, __ATOMIC_RELAXED)) ? 1 : 0;
@@ -54,8 +59,12 @@ void lockhost_cond_wait(lockhost_cond_t* cond, lockhost_mutex_t* mutex) {
 int lockhost_cond_timedwait(lockhost_cond_t* cond, lockhost_mutex_t* mutex, lockhost_clock_t clock,
                             uint64_t deadline_ns) {
   lockhost::lock::Attach();
-  return lockhost::lock::CondWait(lockhost::lock::ProcessEnv(), lockhost::lock::Sharing::kPrivate,
-                                  cond, &mutex->word, {clock, deadline_ns});
+  lockhost::lock::TellReleased(&mutex->word);
+  const int woken =
+      lockhost::lock::CondWait(lockhost::lock::ProcessEnv(), lockhost::lock::Sharing::kPrivate,
+                               cond, &mutex->word, {clock, deadline_ns});
+  lockhost::lock::TellAcquired(&mutex->word);
+  return woken;
 }
 
 void lockhost_cond_signal(lockhost_cond_t* cond) {

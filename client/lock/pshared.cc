@@ -6,15 +6,25 @@
 #include "client/lock/lock_word.h"
 #include "client/lock/lockhost.h"
 #include "client/lock/process.h"
+#include "client/lock/sanitizer.h"
 #include "client/lock/spin_core.h"
 #include "client/lock/timed_wait.h"
 
 namespace lock = lockhost::lock;
 
+namespace {
+
+bool TryLock(uint32_t* word) {
+  return lock::TellIfAcquired(lockhost_core_trylock(&lock::SharedEnv(), word) != 0, word);
+}
+
+}  // namespace
+
 int lockhost_pshared_spin_timedlock(lockhost_pshared_spinlock_t* lock, uint64_t deadline_ns) {
-  if (lockhost_core_trylock(&lock::SharedEnv(), &lock->word)) return 1;
+  if (TryLock(&lock->word)) return 1;
   lock::Attach();
-  return lockhost_core_lock_until(&lock::SharedEnv(), &lock->word, deadline_ns);
+  const int taken = lockhost_core_lock_until(&lock::SharedEnv(), &lock->word, deadline_ns);
+  return lock::TellIfAcquired(taken != 0, &lock->word) ? 1 : 0;
 }
 
 void lockhost_pshared_spin_lock(lockhost_pshared_spinlock_t* lock) {
@@ -22,18 +32,20 @@ void lockhost_pshared_spin_lock(lockhost_pshared_spinlock_t* lock) {
 }
 
 int lockhost_pshared_spin_trylock(lockhost_pshared_spinlock_t* lock) {
-  return lockhost_core_trylock(&lock::SharedEnv(), &lock->word);
+  return TryLock(&lock->word) ? 1 : 0;
 }
 
 void lockhost_pshared_spin_unlock(lockhost_pshared_spinlock_t* lock) {
+  lock::TellReleased(&lock->word);
   lockhost_core_unlock(&lock::SharedEnv(), &lock->word);
 }
 
 int lockhost_pshared_mutex_timedlock(lockhost_pshared_mutex_t* mutex, lockhost_clock_t clock,
                                      uint64_t deadline_ns) {
-  if (lockhost_core_trylock(&lock::SharedEnv(), &mutex->word)) return 1;
+  if (TryLock(&mutex->word)) return 1;
   lock::Attach();
-  return lock::MutexLockUntil(lock::SharedEnv(), &mutex->word, {clock, deadline_ns}) ? 1 : 0;
+  const bool taken = lock::MutexLockUntil(lock::SharedEnv(), &mutex->word, {clock, deadline_ns});
+  return lock::TellIfAcquired(taken, &mutex->word) ? 1 : 0;
 }
 
 void lockhost_pshared_mutex_lock(lockhost_pshared_mutex_t* mutex) {
@@ -41,18 +53,22 @@ void lockhost_pshared_mutex_lock(lockhost_pshared_mutex_t* mutex) {
 }
 
 int lockhost_pshared_mutex_trylock(lockhost_pshared_mutex_t* mutex) {
-  return lockhost_core_trylock(&lock::SharedEnv(), &mutex->word);
+  return TryLock(&mutex->word) ? 1 : 0;
 }
 
 void lockhost_pshared_mutex_unlock(lockhost_pshared_mutex_t* mutex) {
+  lock::TellReleased(&mutex->word);
   lockhost_core_unlock(&lock::SharedEnv(), &mutex->word);
 }
 
 int lockhost_pshared_cond_timedwait(lockhost_pshared_cond_t* cond, lockhost_pshared_mutex_t* mutex,
                                     lockhost_clock_t clock, uint64_t deadline_ns) {
   lock::Attach();
-  return lock::CondWait(lock::SharedEnv(), lock::Sharing::kShared, &cond->cond, &mutex->word,
-                        {clock, deadline_ns});
+  lock::TellReleased(&mutex->word);
+  const int woken = lock::CondWait(lock::SharedEnv(), lock::Sharing::kShared, &cond->cond,
+                                   &mutex->word, {clock, deadline_ns});
+  lock::TellAcquired(&mutex->word);
+  return woken;
 }
 
 void lockhost_pshared_cond_wait(lockhost_pshared_cond_t* cond, lockhost_pshared_mutex_t* mutex) {

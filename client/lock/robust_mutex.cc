@@ -14,6 +14,7 @@
 
 #include "client/lock/lockhost.h"
 #include "client/lock/robust_word.h"
+#include "client/lock/sanitizer.h"
 
 namespace lockhost::lock {
 namespace {
@@ -125,6 +126,7 @@ class Attempt {
     const uint64_t disorder = IsOwned(seen) ? kInDisorder : seen & kInDisorder;
     const uint64_t sleepers = slept_ ? kRobustSleepers : seen & kRobustSleepers;
     if (!Replace(word_, seen, OwnerBits(Self()) | sleepers | disorder)) return kChanged;
+    TellAcquired(word_);
     return disorder != 0 ? EOWNERDEAD : 0;
   }
 
@@ -155,6 +157,7 @@ int LockUntil(uint64_t* word, uint64_t deadline_ns) {
 // An owner that dies between the two steps leaves nobody asleep: sleepers wake by themselves.
 void Unlock(uint64_t* word) {
   const ErrnoKeeper keeper;
+  TellReleased(word);
   uint64_t held = __atomic_load_n(word, __ATOMIC_RELAXED);
   uint64_t left = 0;
   do {
