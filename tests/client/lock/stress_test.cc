@@ -149,6 +149,25 @@ TEST(StressTest, ThreadsComeAndGo) {
   EXPECT_EQ(count, expected);
 }
 
+// The lock of a thread that ended with it stays locked, and its waiters can give up.
+TEST(StressTest, AThreadThatEndsWhileItHoldsALockKeepsItAndHarmsNoOther) {
+  Mutex other;
+  for (const auto end = steady_clock::now() + Length(); steady_clock::now() < end;) {
+    Mutex lost;
+    std::thread([&] { lost.lock(); }).join();
+    std::vector<std::thread> waiters;
+    for (int id = 0; id < 3; ++id) {
+      waiters.emplace_back([&] {
+        const std::lock_guard<Mutex> held(other);
+        EXPECT_FALSE(lost.try_lock_for(milliseconds(1)));
+      });
+    }
+    for (std::thread& waiter : waiters) waiter.join();
+    ASSERT_TRUE(lost.is_locked());
+    ASSERT_FALSE(other.is_locked());
+  }
+}
+
 // A child of fork() finds the locks as they were: one that its thread held is its own, and those
 // that others waited for are free of them.
 TEST(StressTest, AForkWhileOthersWaitLeavesTheChildALockThatWorks) {
