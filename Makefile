@@ -19,7 +19,7 @@ help:
 	@echo "make bench-agent  what the agent costs, as root; 2 minutes; build/bench/agent.json"
 	@echo "make bench-boost  what it changes to run preempted lock holders at once, as root; 15 minutes; build/bench/boost.json"
 	@echo "make bench-service  what the hint service takes and costs, as root; 4 minutes; build/bench/service.json"
-	@echo "make bench-locks  the lock beside sixteen others, as root on real vCPUs too; 22 minutes; build/bench/locks.json, locks-*.png"
+	@echo "make bench-locks  the lock beside sixteen others, as root on real vCPUs too; 20 minutes; build/bench/locks.json, locks-*.png"
 	@echo "make install    build and install below PREFIX ($(PREFIX)); DESTDIR is honoured"
 	@echo "make clean      remove build/"
 

@@ -31,7 +31,7 @@ struct Panel {
 };
 
 // Title and machine above all panels; axis and its name below each.
-constexpr double kHeadPixels = 85, kFootPixels = 75;
+constexpr double kHeadPixels = 85, kFootPixels = 100;
 double PictureHeight(size_t panels) { return panels > 2 ? 1050 : 600; }
 
 std::vector<std::string> SubjectsOf(const Wanted& wanted, const std::vector<Row>& rows, bool ours) {
