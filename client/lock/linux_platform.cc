@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "client/lock/process.h"
+#include "client/lock/watch_word.h"
 
 namespace lockhost::lock {
 namespace {
@@ -48,6 +49,8 @@ int KickPrivate(void*, uint32_t* word) { return Futex(word, FUTEX_WAKE_PRIVATE, 
 
 int KickShared(void*, uint32_t* word) { return Futex(word, FUTEX_WAKE, 1, nullptr) > 0; }
 
+int Watch(void*, const uint32_t* word, uint32_t* seen) { return WatchWord(word, seen); }
+
 void Pause(void*, const lockhost_waiting*) { __builtin_ia32_pause(); }
 
 uint32_t Vcpu(void*) { return CurrentVcpu(); }
@@ -68,6 +71,7 @@ void Ring(void*, lockhost_report_header* reports) { Futex(&reports->bell, FUTEX_
 const lockhost_platform kLinuxPlatform = {
     .wait = WaitPrivate,
     .kick = KickPrivate,
+    .watch = Watch,
     .pause = Pause,
     .current_vcpu = Vcpu,
     .self = Self,
@@ -78,6 +82,7 @@ const lockhost_platform kLinuxPlatform = {
 const lockhost_platform kSharedPlatform = {
     .wait = WaitShared,
     .kick = KickShared,
+    .watch = Watch,
     .pause = Pause,
     .current_vcpu = Vcpu,
     .self = Self,

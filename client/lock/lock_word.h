@@ -8,9 +8,13 @@
 //               never decides who owns the lock.
 //   bit 15      native: taken by native operations, on a vCPU that is not told. All the
 //               other bits above are clear, and no waiter sets any.
-//   bits 16-29  rotation time: when a sleeper was last relieved (or the first one lay
-//               down), in units of 2^18 ns of the platform's clock, modulo 2^14. Only
-//               says when a spinner gives its place up.
+//   bits 16-28  claim time: when the lock was last claimed (or the first sleeper lay down), in
+//               units of 2^18 ns of the platform's clock, modulo 2^13. Only says when it may
+//               be claimed again.
+//   bit 29      claimed: a waiter that has waited for long is to have the lock next. Whoever
+//               else finds the word free leaves it alone for kClaimHoldsNs, then takes it all
+//               the same: the claimant may have lost its CPU. Legal to be lost, legal to be set
+//               though nobody claims any more.
 //   bit 30      heir: somebody may sleep on the word, and somebody else is awake on behalf
 //               of the sleepers: a waiter that spins, or a sleeper that was woken in its
 //               stead. No unlock need wake anybody. Ends when the heir takes the lock, and
@@ -26,9 +30,9 @@
 // free word with orphans is one for which a kick is under way, so whoever takes it takes it
 // as if it were zero, and the sleeper that was woken sets the bit again. With an heir nobody
 // is woken, as in Go's sync.Mutex. So a busy lock is handed between the few who are awake,
-// and those for whom there is no CPU stay asleep. They are not overtaken for ever: once
-// kRotateEvery has passed, the heir that spins wakes the oldest sleeper and lies down in
-// its stead, which leaves as many awake as before (Dice, "Malthusian Locks", EuroSys 2017).
+// and those for whom there is no CPU stay asleep (Dice, "Malthusian Locks", EuroSys 2017). They
+// are not overtaken for ever: once in kClaimEvery the heir claims the lock, and when it unlocks,
+// the oldest sleeper becomes the next heir (Go's starvation mode, but for one hand-over only).
 //
 // An unlock need know nothing of the word: one atomic operation clears the holder and says
 // by its sign whether to kick. To read the word first, or to guess it, costs a third more.
@@ -56,16 +60,20 @@ inline constexpr uint32_t kHolderMask = 0xffff;
 inline constexpr uint32_t kUnknownHolder = 0x7fff;
 inline constexpr uint32_t kNativeBit = 0x8000;
 inline constexpr uint32_t kNativeHolder = kNativeBit | kUnknownHolder;
-inline constexpr uint32_t kRotationShift = 16;
-inline constexpr uint32_t kRotationMask = 0x3fffu << kRotationShift;
+inline constexpr uint32_t kClaimTimeShift = 16;
+inline constexpr uint32_t kClaimTimeMask = 0x1fffu << kClaimTimeShift;
+inline constexpr uint32_t kClaimed = 1u << 29;
 inline constexpr uint32_t kHeir = 1u << 30;
 inline constexpr uint32_t kOrphans = 1u << 31;
 inline constexpr uint32_t kSleepers = kHeir | kOrphans;  // a mask: somebody may sleep
 
-inline constexpr uint32_t kRotationUnitShift = 18;  // 2^18 ns = 262 us
-// Two turns a typical time slice (4 ms): a rotation costs the lock next to nothing, but
-// its two switches of a vCPU cost some 100 us of a CPU.
-inline constexpr uint32_t kRotateEvery = 8;  // units: 2.1 ms
+inline constexpr uint32_t kClaimUnitShift = 18;  // 2^18 ns = 262 us
+// Two turns a typical time slice (4 ms): a hand-over costs the lock next to nothing, but the
+// switches of a vCPU that come with it cost some 100 us of a CPU.
+inline constexpr uint32_t kClaimEvery = 8;  // units: 2.1 ms
+// Longer than a waiter that runs takes to see that the word is free, and a hundredth of the time
+// between two claims: all that a claimant without a CPU can cost.
+inline constexpr uint64_t kClaimHoldsNs = 20'000;
 
 static_assert(LOCKHOST_MAX_SLOTS < kUnknownHolder);
 
@@ -84,10 +92,12 @@ constexpr uint32_t HolderVcpu(uint32_t word) {
   return tag == kUnknownHolder ? LOCKHOST_UNKNOWN_VCPU : tag - 1;
 }
 
-// The rotation time `now_ns`.
-constexpr uint32_t RotatedAt(uint64_t now_ns) {
-  return static_cast<uint32_t>(now_ns >> kRotationUnitShift) << kRotationShift & kRotationMask;
+// The claim time `now_ns`.
+constexpr uint32_t ClaimedAt(uint64_t now_ns) {
+  return static_cast<uint32_t>(now_ns >> kClaimUnitShift) << kClaimTimeShift & kClaimTimeMask;
 }
+
+constexpr bool IsClaimed(uint32_t word) { return (word & kClaimed) != 0; }
 
 constexpr bool HasSleepers(uint32_t word) { return (word & kSleepers) != 0; }
 
@@ -97,23 +107,24 @@ constexpr bool HasOrphans(uint32_t word) { return (word & kOrphans) != 0; }
 // `word` with sleepers, and nobody awake for them. They begin to wait now if there were none.
 constexpr uint32_t WithOrphans(uint32_t word, uint64_t now_ns) {
   if (HasSleepers(word)) return (word & ~kHeir) | kOrphans;
-  return (word & kHolderMask) | kOrphans | RotatedAt(now_ns);
+  return (word & (kHolderMask | kClaimed)) | kOrphans | ClaimedAt(now_ns);
 }
 
-// Has `word` sleepers of whom none has been relieved for kRotateEvery? Wraps after 4.3 s:
-// then it takes kRotateEvery once more.
-constexpr bool RotationIsDue(uint32_t word, uint64_t now_ns) {
-  const uint32_t then = word & kRotationMask;
-  return HasSleepers(word) && ((RotatedAt(now_ns) - then) & kRotationMask) >= kRotateEvery
-                                                                                  << kRotationShift;
+// Has `word` sleepers, and not been claimed for kClaimEvery? Wraps after 2.1 s: then it takes
+// kClaimEvery once more.
+constexpr bool ClaimIsDue(uint32_t word, uint64_t now_ns) {
+  const uint32_t then = word & kClaimTimeMask;
+  return HasSleepers(word) &&
+         ((ClaimedAt(now_ns) - then) & kClaimTimeMask) >= kClaimEvery << kClaimTimeShift;
 }
 
-// What of the free word `seen` stays when somebody takes it who has not slept.
-constexpr uint32_t LeftToTaker(uint32_t seen) { return HasOrphans(seen) ? 0 : seen; }
+// What of the free word `seen` stays when somebody takes it who has not slept: nothing, unless
+// somebody is awake for those who sleep.
+constexpr uint32_t LeftToTaker(uint32_t seen) { return (seen & kHeir) != 0 ? seen & ~kClaimed : 0; }
 
 // As the next, for a word that was not zero but `seen`.
 [[gnu::noinline]] inline bool TryTakeWithSleepers(uint32_t* word, uint32_t seen, uint32_t tag) {
-  while (!IsHeld(seen)) {
+  while (!IsHeld(seen) && !IsClaimed(seen)) {
     if (__atomic_compare_exchange_n(word, &seen, LeftToTaker(seen) | tag, /*weak=*/false,
                                     __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
       return true;
@@ -122,7 +133,7 @@ constexpr uint32_t LeftToTaker(uint32_t seen) { return HasOrphans(seen) ? 0 : se
   return false;
 }
 
-// Takes the word if it is free, sleepers or not. Acquire order on success.
+// Takes the word if it is free and not claimed, sleepers or not. Acquire order on success.
 [[gnu::always_inline]] inline bool TryTakeFree(uint32_t* word, uint32_t tag) {
   uint32_t seen = 0;
   if (__builtin_expect(__atomic_compare_exchange_n(word, &seen, tag, /*weak=*/false,

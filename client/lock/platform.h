@@ -20,7 +20,6 @@
 struct lockhost_waiting {
   uint32_t awaited_vcpu;   /* of the lock's holder; LOCKHOST_UNKNOWN_VCPU: not known */
   uint32_t believed_state; /* enum lockhost_run_state: what the waiter acts upon */
-  uint32_t gives_way;      /* 1: sleeps in another sleeper's stead, whatever the holder does */
 };
 
 /* The calling thread, as the lock knows it. Owned by the platform, one a thread. */
@@ -47,6 +46,9 @@ struct lockhost_platform {
               const struct lockhost_waiting* waiting);
   /* Wakes the oldest sleeper on `word`. Nonzero if there was one; when in doubt, zero. */
   int (*kick)(void* context, uint32_t* word);
+  /* Reads *word into *seen, relaxed. Nonzero if somebody seems to have written to its cache line
+     since the caller last read it; when in doubt, zero. */
+  int (*watch)(void* context, const uint32_t* word, uint32_t* seen);
   /* One spin-wait hint (x86 PAUSE). */
   void (*pause)(void* context, const struct lockhost_waiting* waiting);
   /* KVM id of the vCPU the caller runs on; may be out of date on return. */

@@ -14,10 +14,21 @@ namespace {
 constexpr uint32_t kPausesBetweenLooks = 8;
 
 // Who watches the word takes its cache line from the holder, and who finds it free takes the
-// lock away from one that has all it guards in its cache. So a waiter watches the less often
-// the longer it has waited: each interval is a quarter longer than the one before, so that of
-// a wait that ends an eighth is lost on average, up to this.
+// lock away from one that has all it guards in its cache: each costs the lock a microsecond where
+// CPUs are far from one another. So a waiter first waits for about as long as a line travels
+// (pauses: 0.3 us to 1 us), and watches the less often the longer it has waited: each interval
+// is a quarter longer than the one before, so that of a wait that ends an eighth is lost on
+// average, up to this.
+constexpr uint32_t kFirstBackoff = 16;
 constexpr uint64_t kLongestBackoffNs = 600;
+
+// A line that has been written since (`watch`) is worth even less attention: the lock is taken
+// again as soon as it is free, and each look delays that. Then each interval is twice as long as
+// the one before, up to this. That nobody waits for ever is what claims are for.
+constexpr uint64_t kLongestBusyBackoffNs = 32'000;
+// It also shows that the holder runs, for so long after the last change that is seen as such: other
+// data may lie in the line.
+constexpr uint64_t kLongestUnseenNs = 2'000'000;
 
 // A native holder wakes nobody. Who has spun long enough for it sleeps for so long, and twice
 // as long each time up to the second figure, about a time slice's quarter.
@@ -42,6 +53,12 @@ class Wait {
         vcpu_(vcpu),
         tag_(HolderTag(vcpu)) {}
 
+  // The waiter has slept on the word already; `woken`: perhaps by a kick.
+  void HasSlept(bool woken) {
+    slept_ = true;
+    heir_ = woken;
+  }
+
   // False: the deadline has passed, and the lock is somebody else's.
   bool Run() {
     const bool taken = RunUntilTaken();
@@ -52,11 +69,13 @@ class Wait {
  private:
   bool RunUntilTaken() {
     for (;;) {
-      const uint32_t seen = __atomic_load_n(word_, __ATOMIC_RELAXED);
+      uint32_t seen = 0;
+      is_busy_ = env_.platform->watch(env_.context, word_, &seen) != 0;
       if (!IsHeld(seen)) {
-        if (TryTake(seen)) return true;
+        if (!LeavesToClaimant(seen) && TryTake(seen)) return true;
         continue;
       }
+      left_since_ns_ = 0;
       if (HasOrphans(seen) && BecomeHeir(seen)) continue;
       if (paused_ >= kPausesBetweenLooks) {
         const Advice advice = Look(seen);
@@ -68,7 +87,7 @@ class Wait {
           Park(seen);
           continue;
         }
-        if (RotatesOrClaims(seen)) continue;
+        if (BecomesHeirAgain(seen) || Claims(seen)) continue;
       }
       BackOff();
     }
@@ -85,8 +104,12 @@ class Wait {
     if (holder != waiting_.awaited_vcpu || progress != progress_ || stalled_since_ns_ == 0) {
       waiting_.awaited_vcpu = holder;
       progress_ = progress;
-      stalled_since_ns_ = now_ns;
+      stalled_since_ns_ = changed_ns_ = now_ns;
+      if (began_ns_ == 0) began_ns_ = now_ns;
       ReportWaiting(env_, vcpu_, holder);
+    } else if (is_busy_ && (heir_ || !HasSleepers(seen)) &&
+               now_ns - changed_ns_ < kLongestUnseenNs) {
+      stalled_since_ns_ = now_ns;
     }
     MarkAwaited(env_, holder);
     RingIfArmed(env_);
@@ -103,34 +126,64 @@ class Wait {
   // Not longer than kLongestBackoffNs, by the time that the last pauses took: what a pause
   // takes differs thirtyfold between processors.
   void BoundBackoff(uint64_t passed_ns) {
-    const uint64_t bound = kLongestBackoffNs * paused_ / (passed_ns + 1);
+    const uint64_t longest_ns = is_busy_ && !claims_ ? kLongestBusyBackoffNs : kLongestBackoffNs;
+    const uint64_t bound = longest_ns * paused_ / (passed_ns + 1);
     if (backoff_ > bound) backoff_ = static_cast<uint32_t>(bound) + 1;
   }
 
   void BackOff() {
     for (uint32_t i = 0; i < backoff_; ++i) env_.platform->pause(env_.context, &waiting_);
     paused_ += backoff_;
-    backoff_ += backoff_ / 4 + 1;
+    backoff_ += is_busy_ && !claims_ ? backoff_ : backoff_ / 4 + 1;
   }
 
-  // What an heir does for the sleepers while the lock is busy. True: look at the word again.
-  bool RotatesOrClaims(uint32_t seen) {
-    if (IsHeldNatively(seen)) return false;
-    if (slept_ && !HasSleepers(seen)) {
-      heir_ = TryReplace(word_, seen, seen | kHeir | RotatedAt(looked_ns_));
-      return true;
-    }
-    if (!heir_ || !RotationIsDue(seen, looked_ns_)) return false;
-    Rotate(seen);
+  // Leaves the free word to the waiter that has claimed it, but not for long.
+  bool LeavesToClaimant(uint32_t seen) {
+    if (!IsClaimed(seen) || claims_) return false;
+    const uint64_t now_ns = env_.platform->now_ns(env_.context);
+    if (left_since_ns_ == 0) left_since_ns_ = now_ns;
+    if (now_ns - left_since_ns_ >= kClaimHoldsNs || now_ns >= deadline_ns_) return false;
+    env_.platform->pause(env_.context, &waiting_);
+    return true;
+  }
+
+  // The word has forgotten the sleepers of whom this waiter was one. True, as below: look at
+  // the word again.
+  bool BecomesHeirAgain(uint32_t seen) {
+    if (!slept_ || HasSleepers(seen) || IsHeldNatively(seen)) return false;
+    heir_ = TryReplace(word_, seen, seen | kHeir | ClaimedAt(looked_ns_));
+    return true;
+  }
+
+  // An heir claims the lock, if it is time. So does who waits alone, and has for so long.
+  bool Claims(uint32_t seen) {
+    if (IsClaimed(seen) || IsHeldNatively(seen)) return false;
+    const bool is_due = HasSleepers(seen)
+                            ? heir_ && ClaimIsDue(seen, looked_ns_)
+                            : looked_ns_ - began_ns_ >= kClaimEvery << kClaimUnitShift;
+    if (!is_due) return false;
+    claims_ = TryReplace(word_, seen, (seen & ~kClaimTimeMask) | ClaimedAt(looked_ns_) | kClaimed);
+    if (claims_) backoff_ = 1;
     return true;
   }
 
   // Reports first: see reports.h.
   bool TryTake(uint32_t seen) {
     ReportTaken(env_, vcpu_, self_);
-    if (TryReplace(word_, seen, AsTaken(seen))) return true;
+    const bool by_claim = claims_ && IsClaimed(seen) && (slept_ || HasSleepers(seen));
+    if (TryReplace(word_, seen, by_claim ? AsClaimed() : AsTaken(seen))) {
+      if (by_claim) env_.platform->kick(env_.context, word_);
+      return true;
+    }
     ReportReleased(env_, vcpu_, self_);
     return false;
+  }
+
+  // The word of who had claimed it, and makes the oldest sleeper the next heir at once: whoever
+  // has just lost the lock to it would be first otherwise, again and again. If nobody sleeps, the
+  // bit misleads nobody.
+  uint32_t AsClaimed() const {
+    return tag_ | kHeir | ClaimedAt(env_.platform->now_ns(env_.context));
   }
 
   // The free word `seen` with this waiter as the holder. Others may sleep where it has slept,
@@ -161,7 +214,7 @@ class Wait {
   // Sleeps until it is woken or the deadline has passed, unless the word changed since `seen`.
   void Park(uint32_t seen) {
     if (IsHeldNatively(seen)) return Nap(seen);
-    const uint32_t marked = WithOrphans(seen, looked_ns_);
+    const uint32_t marked = WithOrphans(claims_ ? seen & ~kClaimed : seen, looked_ns_);
     if (seen == marked || TryReplace(word_, seen, marked)) Sleep(marked);
   }
 
@@ -174,34 +227,14 @@ class Wait {
     nap_ns_ = nap_ns_ < kLongestNapNs / 2 ? 2 * nap_ns_ : kLongestNapNs;
   }
 
-  // Wakes the oldest sleeper, which inherits the heir bit, and sleeps in its stead.
-  void Rotate(uint32_t seen) {
-    const uint32_t marked = (seen & ~kRotationMask) | RotatedAt(looked_ns_);
-    if (!TryReplace(word_, seen, marked)) return;
-    heir_ = false;
-    if (!WakeOldest()) return;
-    const uint32_t now = __atomic_load_n(word_, __ATOMIC_RELAXED);
-    waiting_.gives_way = 1;
-    if (IsHeld(now) && HasSleepers(now)) Sleep(now);
-    waiting_.gives_way = 0;
-  }
-
-  // False: nobody sleeps.
-  bool WakeOldest() {
-    if (env_.platform->kick(env_.context, word_) != 0) return true;
-    // The bits were set for nothing. Whoever lies down once they are clear sets them anew;
-    // whoever lay down since the first kick is woken by the second.
-    __atomic_fetch_and(word_, kHolderMask, __ATOMIC_RELAXED);
-    return env_.platform->kick(env_.context, word_) != 0;
-  }
-
   void Sleep(uint32_t expected, uint64_t longest_ns = UINT64_MAX) {
     const uint64_t left_ns = deadline_ns_ == UINT64_MAX ? UINT64_MAX : deadline_ns_ - looked_ns_;
     const uint64_t timeout_ns = left_ns < longest_ns ? left_ns : longest_ns;
     heir_ = env_.platform->wait(env_.context, word_, expected, timeout_ns, &waiting_) != 0;
     slept_ = true;
+    claims_ = false;
     stalled_since_ns_ = 0;
-    backoff_ = 1;
+    backoff_ = kFirstBackoff;
     looked_ns_ = 0;
     ReportWaiting(env_, vcpu_, LOCKHOST_UNKNOWN_VCPU);
     vcpu_ = env_.platform->current_vcpu(env_.context);
@@ -215,17 +248,21 @@ class Wait {
   lockhost_thread& self_;
   uint32_t vcpu_;
   uint32_t tag_;
-  bool slept_ = false;             // others may sleep still
-  bool heir_ = false;              // the heir bit, if set, may be this waiter's
-  uint32_t backoff_ = 1;           // pauses before the word is watched again
-  uint32_t paused_ = 0;            // pauses since the last look
-  uint64_t nap_ns_ = kFirstNapNs;  // how long the next nap may last
-  uint64_t looked_ns_ = 0;         // the time of the last look
-  uint64_t progress_ = 0;          // the holder's report word at the last look
-  uint64_t stalled_since_ns_ = 0;  // 0: not yet looked
+  bool slept_ = false;          // others may sleep still
+  bool heir_ = false;           // the heir bit, if set, may be this waiter's
+  bool claims_ = false;         // the claim, if the word has one, may be this waiter's
+  uint64_t began_ns_ = 0;       // the time of the first look
+  uint64_t left_since_ns_ = 0;  // when the word was first found free but claimed; 0: it is not
+  bool is_busy_ = false;        // somebody wrote to the word's line since the look before
+  uint64_t changed_ns_ = 0;     // when the word's holder, or its report word, last changed
+  uint32_t backoff_ = kFirstBackoff;  // pauses before the word is watched again
+  uint32_t paused_ = 0;               // pauses since the last look
+  uint64_t nap_ns_ = kFirstNapNs;     // how long the next nap may last
+  uint64_t looked_ns_ = 0;            // the time of the last look
+  uint64_t progress_ = 0;             // the holder's report word at the last look
+  uint64_t stalled_since_ns_ = 0;     // 0: not yet looked
   lockhost_waiting waiting_ = {.awaited_vcpu = LOCKHOST_UNKNOWN_VCPU,
-                               .believed_state = LOCKHOST_RUN_STATE_UNSPECIFIED,
-                               .gives_way = 0};
+                               .believed_state = LOCKHOST_RUN_STATE_UNSPECIFIED};
 };
 
 int LockUntil(const lockhost_env& env, uint32_t* word, bool holder_may_sleep,
@@ -260,6 +297,14 @@ void lockhost_core_lock(const lockhost_env* env, uint32_t* word) {
 
 int lockhost_core_lock_until(const lockhost_env* env, uint32_t* word, uint64_t deadline_ns) {
   return lockhost::lock::LockUntil(*env, word, /*holder_may_sleep=*/false, deadline_ns);
+}
+
+void lockhost_core_mutex_lock_after_sleep(const lockhost_env* env, uint32_t* word, int woken) {
+  lockhost_thread* self = env->platform->self(env->context);
+  const uint32_t vcpu = env->platform->current_vcpu(env->context);
+  lockhost::lock::Wait wait(*env, word, self, vcpu, /*holder_may_sleep=*/true, UINT64_MAX);
+  wait.HasSlept(woken != 0);
+  wait.Run();
 }
 
 int lockhost_core_mutex_lock_until(const lockhost_env* env, uint32_t* word, uint64_t deadline_ns) {

@@ -34,6 +34,12 @@ class SpinCoreTest : public testing::Test {
               return World(self).woken_by_kick_;
             },
         .kick = [](void* self, uint32_t*) { return World(self).OnKick(); },
+        .watch =
+            [](void* self, const uint32_t* word, uint32_t* seen) {
+              *seen = *word;
+              ++World(self).looks_;
+              return World(self).is_busy_ ? 1 : 0;
+            },
         .pause = [](void* self, const lockhost_waiting* waiting) { World(self).OnPause(*waiting); },
         .current_vcpu = [](void*) { return kMe; },
         .self = [](void* self) { return &World(self).thread_; },
@@ -94,7 +100,8 @@ class SpinCoreTest : public testing::Test {
   uint32_t word_ = 0;
   uint64_t now_ns_ = 1;
   uint64_t pause_ns_ = 1'000;
-  int pauses_ = 0, sleeps_ = 0, kicks_ = 0, rings_ = 0;
+  int looks_ = 0, pauses_ = 0, sleeps_ = 0, kicks_ = 0, rings_ = 0;
+  bool is_busy_ = false;      // what `watch` answers
   int woken_by_kick_ = 1;     // what `wait` answers
   int asleep_elsewhere_ = 0;  // how many the next kicks find
   uint64_t last_timeout_ns_ = 0;

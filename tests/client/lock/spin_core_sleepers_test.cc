@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who wakes whom: sleepers, their heir, rotation.
+// Who wakes whom: sleepers, their heir, claims.
 #include <gtest/gtest.h>
 
 #include "tests/client/lock/spin_core_fixture.h"
@@ -34,7 +34,7 @@ TEST_F(SpinCoreTest, AnUnlockDoesNotTouchTheWordOnceItIsFree) {
 
 // As a forked child finds the word that was waited for in its parent.
 TEST_F(SpinCoreTest, AnHeirBitWithoutAnHeirDoesNotKeepASleeperAsleep) {
-  word_ = HolderTag(kHolder) | kHeir | RotatedAt(now_ns_);
+  word_ = HolderTag(kHolder) | kHeir | ClaimedAt(now_ns_);
   SetState(kHolder, LOCKHOST_RUN_STATE_PREEMPTED);
   lockhost_core_lock(&env_, &word_);
   EXPECT_EQ(sleeps_, 1);
@@ -95,28 +95,65 @@ TEST_F(SpinCoreTest, AnHeirThatGoesToSleepIsNoneAnyMore) {
   }
 }
 
-TEST_F(SpinCoreTest, AnHeirGivesWayToTheOldestSleeperOnceItIsTime) {
-  word_ = WithOrphans(HolderTag(kHolder), now_ns_);
-  asleep_elsewhere_ = 1;
-  on_pause_ = [this] { ++reports_.slots[kHolder].report_word; };  // the lock is busy
-  lockhost_core_lock(&env_, &word_);
-  EXPECT_EQ(kicks_, 1);
-  EXPECT_EQ(sleeps_, 1);
-  EXPECT_EQ(last_waiting_.gives_way, 1u);
-  EXPECT_TRUE(word_while_asleep_ & kHeir) << "the one that was woken";
-  EXPECT_GE(pauses_, (kRotateEvery - 1) << kRotationUnitShift >> 10) << "a pause is 1 us";
-}
-
-TEST_F(SpinCoreTest, NobodyGivesWayToNobody) {
+// The lock is busy for ever: it is free for a moment whenever the waiter does not look.
+TEST_F(SpinCoreTest, AnHeirClaimsTheLockOnceItIsTime) {
   word_ = WithOrphans(HolderTag(kHolder), now_ns_);
   on_pause_ = [this] {
     ++reports_.slots[kHolder].report_word;
-    if (pauses_ > 10'000) word_ &= ~kHolderMask;
+    if (IsClaimed(word_)) word_ &= ~kHolderMask;
   };
   lockhost_core_lock(&env_, &word_);
-  EXPECT_EQ(kicks_, 2);
   EXPECT_EQ(sleeps_, 0);
+  EXPECT_EQ(kicks_, 1) << "the oldest sleeper is the next heir";
+  EXPECT_EQ(word_, HolderTag(kMe) | kHeir | ClaimedAt(now_ns_));
+  EXPECT_GE(pauses_, (kClaimEvery - 1) << kClaimUnitShift >> 10) << "a pause is 1 us";
+}
+
+TEST_F(SpinCoreTest, WhoWaitsAloneClaimsTheLockLikewise) {
+  HeldBy(kHolder);
+  on_pause_ = [this] {
+    ++reports_.slots[kHolder].report_word;
+    if (IsClaimed(word_)) word_ &= ~kHolderMask;
+  };
+  lockhost_core_lock(&env_, &word_);
   EXPECT_EQ(word_, HolderTag(kMe));
+  EXPECT_GE(pauses_, (kClaimEvery - 1) << kClaimUnitShift >> 10);
+}
+
+TEST_F(SpinCoreTest, AClaimedLockIsLeftToItsClaimantButNotForLong) {
+  word_ = kClaimed | kHeir;
+  EXPECT_EQ(lockhost_core_trylock(&env_, &word_), 0);
+  lockhost_core_lock(&env_, &word_);
+  EXPECT_EQ(sleeps_, 0);
+  EXPECT_NEAR(static_cast<double>(now_ns_), kClaimHoldsNs, 2'000);
+  EXPECT_EQ(word_, HolderTag(kMe) | kHeir) << "the claim ends, the sleepers stay";
+}
+
+TEST_F(SpinCoreTest, TheTimeForAClaimantBeginsAnewWithEachHold) {
+  word_ = kClaimed | kHeir;
+  on_pause_ = [this] {
+    if (pauses_ == 15) word_ |= HolderTag(kHolder);
+    if (pauses_ == 20) word_ &= ~kHolderMask;
+  };
+  lockhost_core_lock(&env_, &word_);
+  EXPECT_GE(now_ns_, 20'000 + kClaimHoldsNs);
+}
+
+TEST_F(SpinCoreTest, AFreeLockIsTakenAtTheDeadlineThoughItIsClaimed) {
+  word_ = kClaimed | kHeir;
+  EXPECT_EQ(lockhost_core_lock_until(&env_, &word_, 1), 1);
+}
+
+TEST_F(SpinCoreTest, AClaimantThatGoesToSleepClaimsNoMore) {
+  word_ = WithOrphans(HolderTag(kHolder), now_ns_);
+  on_pause_ = [this] {
+    ++reports_.slots[kHolder].report_word;
+    if (IsClaimed(word_)) SetState(kHolder, LOCKHOST_RUN_STATE_PREEMPTED);
+  };
+  lockhost_core_lock(&env_, &word_);
+  EXPECT_EQ(sleeps_, 1);
+  EXPECT_FALSE(IsClaimed(word_while_asleep_));
+  EXPECT_TRUE(HasOrphans(word_while_asleep_));
 }
 
 TEST_F(SpinCoreTest, AWakeupForNothingIsSleptOver) {

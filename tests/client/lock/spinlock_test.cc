@@ -59,7 +59,7 @@ TEST(SpinLockTest, ExcludesUnderEveryFrozenState) {
   }
 }
 
-// Holders that sleep, waiters that sleep at once, waiters that outlast a rotation: a lost
+// Holders that sleep, waiters that sleep at once, waiters that claim the lock: a lost
 // wake-up hangs this test.
 TEST(SpinLockTest, NobodySleepsForEver) {
   for (uint32_t state : {LOCKHOST_RUN_STATE_PREEMPTED, LOCKHOST_RUN_STATE_UNSPECIFIED}) {

@@ -118,20 +118,20 @@ TEST(LockWordTest, TagOfAnUnknownVcpuStillHolds) {
 
 TEST(LockWordTest, SleepersAloneDoNotHold) { EXPECT_FALSE(IsHeld(kSleepers | kHeir)); }
 
-TEST(LockWordTest, ARotationIsDueAfterItsTimeAlsoWhereTheClockWraps) {
-  constexpr uint64_t kUnitNs = uint64_t{1} << kRotationUnitShift;
-  for (uint64_t start : {uint64_t{0}, 0x3ffeu * kUnitNs, uint64_t{1} << 60}) {
+TEST(LockWordTest, AClaimIsDueAfterItsTimeAlsoWhereTheClockWraps) {
+  constexpr uint64_t kUnitNs = uint64_t{1} << kClaimUnitShift;
+  for (uint64_t start : {uint64_t{0}, 0x1ffeu * kUnitNs, uint64_t{1} << 60}) {
     const uint32_t word = WithOrphans(HolderTag(7), start);
-    EXPECT_FALSE(RotationIsDue(word, start)) << start;
-    EXPECT_FALSE(RotationIsDue(word, start + (kRotateEvery - 1) * kUnitNs)) << start;
-    EXPECT_TRUE(RotationIsDue(word, start + kRotateEvery * kUnitNs)) << start;
-    EXPECT_TRUE(RotationIsDue(word, start + 1'000 * kUnitNs)) << start;
+    EXPECT_FALSE(ClaimIsDue(word, start)) << start;
+    EXPECT_FALSE(ClaimIsDue(word, start + (kClaimEvery - 1) * kUnitNs)) << start;
+    EXPECT_TRUE(ClaimIsDue(word, start + kClaimEvery * kUnitNs)) << start;
+    EXPECT_TRUE(ClaimIsDue(word, start + 1'000 * kUnitNs)) << start;
   }
 }
 
 TEST(LockWordTest, AnUnlockLeavesTheSleepersAndSaysWhetherToKick) {
   const uint32_t tag = HolderTag(3);
-  for (const uint32_t sleepers : {0u, kHeir | RotatedAt(1 << 20), kOrphans | RotatedAt(1 << 20)}) {
+  for (const uint32_t sleepers : {0u, kHeir | ClaimedAt(1 << 20), kOrphans | ClaimedAt(1 << 20)}) {
     uint32_t word = tag | sleepers;
     EXPECT_EQ(Release(&word), HasOrphans(sleepers));
     EXPECT_EQ(word, sleepers);
@@ -140,13 +140,23 @@ TEST(LockWordTest, AnUnlockLeavesTheSleepersAndSaysWhetherToKick) {
 
 TEST(LockWordTest, WhoTakesOrphansLeavesThemToTheOneThatIsBeingWoken) {
   const uint32_t tag = HolderTag(3);
-  uint32_t word = kOrphans | RotatedAt(1 << 20);
+  uint32_t word = kOrphans | ClaimedAt(1 << 20);
   EXPECT_TRUE(TryTakeFree(&word, tag));
   EXPECT_EQ(word, tag);
-  word = kHeir | RotatedAt(1 << 20);
+  word = kHeir | ClaimedAt(1 << 20);
   EXPECT_TRUE(TryTakeFree(&word, tag));
-  EXPECT_EQ(word, tag | kHeir | RotatedAt(1 << 20));
+  EXPECT_EQ(word, tag | kHeir | ClaimedAt(1 << 20));
   EXPECT_FALSE(TryTakeFree(&word, tag));
+}
+
+TEST(LockWordTest, AFreeWordThatIsClaimedIsLeftAloneAndTheClaimEndsWhenItIsTaken) {
+  for (const uint32_t claimed : {kClaimed, kClaimed | kHeir, kClaimed | kOrphans}) {
+    uint32_t word = claimed;
+    EXPECT_FALSE(TryTakeFree(&word, HolderTag(3)));
+    EXPECT_EQ(word, claimed);
+    EXPECT_FALSE(IsClaimed(LeftToTaker(claimed)));
+    EXPECT_TRUE(IsClaimed(WithOrphans(claimed | HolderTag(3), 0)));
+  }
 }
 
 TEST(LockWordTest, OnlyAWordOfZeroIsTakenNativelyAndAPlainStoreFreesIt) {
@@ -161,7 +171,7 @@ TEST(LockWordTest, OnlyAWordOfZeroIsTakenNativelyAndAPlainStoreFreesIt) {
   EXPECT_TRUE(ReleaseNatively(&word, self));
   EXPECT_EQ(word, 0u);
   EXPECT_FALSE(ReleaseNatively(&word, self));
-  for (const uint32_t taken : {HolderTag(3), kNativeHolder, kHeir, kOrphans | RotatedAt(1 << 20)}) {
+  for (const uint32_t taken : {HolderTag(3), kNativeHolder, kHeir, kOrphans | ClaimedAt(1 << 20)}) {
     word = taken;
     EXPECT_FALSE(TryTakeNatively(&word, self, &seen));
     EXPECT_EQ(seen, taken);
@@ -175,8 +185,8 @@ TEST(LockWordTest, AParavirtualReleaseOfANativeHolderFreesTheWordToo) {
   EXPECT_EQ(word, 0u);
 }
 
-TEST(LockWordTest, NoRotationIsDueWithoutSleepers) {
-  EXPECT_FALSE(RotationIsDue(HolderTag(7), uint64_t{1} << 40));
+TEST(LockWordTest, NoClaimIsDueWithoutSleepers) {
+  EXPECT_FALSE(ClaimIsDue(HolderTag(7), uint64_t{1} << 40));
 }
 
 }  // namespace

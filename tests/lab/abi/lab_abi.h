@@ -136,7 +136,6 @@ struct VcpuStats {
   uint64_t wasted_spin_ticks;  // of these, while the holder was not running
   uint64_t parks;
   uint64_t false_parks;  // parked though the holder ran and still held
-  uint64_t rotations;    // parks in another sleeper's stead: no judgement of the holder, no park
   uint64_t park_ticks;
   uint64_t kicks;
 

@@ -83,7 +83,6 @@ void WriteCell(const Cell& cell, bool oracle, JsonWriter& json) {
   json.Key("wasted_spin_ns").Integer(judged(sum.wasted_spin_ns));
   json.Key("parks").Integer(sum.parks);
   json.Key("false_parks").Integer(judged(sum.false_parks));
-  json.Key("rotations").Integer(sum.rotations);
   json.Key("kicks").Integer(sum.kicks);
   json.Key("vcpu_switches_per_s").Number(summary.switches_per_second());
   json.Key("exclusion_errors").Integer(sum.exclusion_errors);

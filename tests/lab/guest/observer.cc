@@ -127,10 +127,6 @@ void Observer::Spin(uint32_t holder) {
 void Observer::BeginPark(const lockhost_waiting& waiting, bool still_held) {
   Spin(waiting.awaited_vcpu);
   --stats_.spins;
-  if (waiting.gives_way != 0) {
-    ++stats_.rotations;
-    return;
-  }
   ++stats_.parks;
   if (still_held && IsRunning(last_.truth)) ++stats_.false_parks;
 }

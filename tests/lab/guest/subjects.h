@@ -73,8 +73,8 @@ struct SpinThenFutex {
         continue;
       }
       if (!(seen & kSleepers) && !CompareAndSwap(word, seen, seen | kSleepers)) continue;
-      const lockhost_waiting waiting = {
-          .awaited_vcpu = holder, .believed_state = LOCKHOST_RUN_STATE_UNSPECIFIED, .gives_way = 0};
+      const lockhost_waiting waiting = {.awaited_vcpu = holder,
+                                        .believed_state = LOCKHOST_RUN_STATE_UNSPECIFIED};
       self.Wait(word, seen | kSleepers, UINT64_MAX, waiting);
       sleepers = kSleepers;
       spins = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/lab/guest/worker.h"
 
+#include "client/lock/watch_word.h"
 #include "tests/lab/guest/hypercall.h"
 
 namespace lockhost::lab {
@@ -13,6 +14,9 @@ int PlatformWait(void* context, uint32_t* word, uint32_t expected, uint64_t time
   return Self(context).Wait(word, expected, timeout_ns, *waiting);
 }
 int PlatformKick(void* context, uint32_t* word) { return Self(context).Kick(word); }
+int PlatformWatch(void*, const uint32_t* word, uint32_t* seen) {
+  return lock::WatchWord(word, seen);
+}
 void PlatformPause(void* context, const lockhost_waiting* waiting) {
   Self(context).Pause(waiting->awaited_vcpu);
 }
@@ -24,6 +28,7 @@ void PlatformRing(void* context, lockhost_report_header* reports) { Self(context
 const lockhost_platform kPlatform = {
     .wait = PlatformWait,
     .kick = PlatformKick,
+    .watch = PlatformWatch,
     .pause = PlatformPause,
     .current_vcpu = PlatformCurrentVcpu,
     .self = PlatformSelf,

@@ -141,7 +141,6 @@ RunResult Runner::Collect(const GuestClock& clock) const {
     result.wasted_spin_ns += clock.TicksToNs(stats.wasted_spin_ticks);
     result.parks += stats.parks;
     result.false_parks += stats.false_parks;
-    result.rotations += stats.rotations;
     result.park_ns += clock.TicksToNs(stats.park_ticks);
     result.kicks += stats.kicks;
     result.judged_ns += clock.TicksToNs(stats.judged_ticks);

@@ -47,7 +47,7 @@ struct RunResult {
   std::optional<uint64_t> lock_holder_preemptions;  // none without a table
 
   uint64_t spins = 0, spin_ns = 0, wasted_spin_ns = 0;
-  uint64_t parks = 0, false_parks = 0, rotations = 0, park_ns = 0, kicks = 0;
+  uint64_t parks = 0, false_parks = 0, park_ns = 0, kicks = 0;
   uint64_t judged_ns = 0, agreed_ns = 0, false_running_ns = 0, false_preempted_ns = 0;
   uint64_t no_hint_ns = 0;
   Histogram acquire_ns;

@@ -34,7 +34,6 @@ void Summary::Add(const RunResult& run) {
   sum_.wasted_spin_ns += run.wasted_spin_ns;
   sum_.parks += run.parks;
   sum_.false_parks += run.false_parks;
-  sum_.rotations += run.rotations;
   sum_.park_ns += run.park_ns;
   sum_.kicks += run.kicks;
   sum_.judged_ns += run.judged_ns;

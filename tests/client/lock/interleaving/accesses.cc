@@ -79,6 +79,10 @@ uint32_t __tsan_atomic32_fetch_and(volatile uint32_t* at, uint32_t value, int or
   return Replace(at, order, [=](uint32_t before) { return before & value; });
 }
 
+uint32_t __tsan_atomic32_fetch_or(volatile uint32_t* at, uint32_t value, int order) {
+  return Replace(at, order, [=](uint32_t before) { return before | value; });
+}
+
 bool __tsan_atomic32_compare_exchange_strong(volatile uint32_t* at, uint32_t* expected,
                                              uint32_t desired, int order, int) {
   using lockhost::interleaving::observer;

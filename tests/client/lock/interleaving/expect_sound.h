@@ -16,9 +16,8 @@ inline Outcome ExpectSound(const Bounds& bounds) {
   const Outcome outcome = Explorer(bounds).Explore();
   EXPECT_EQ(outcome.failure, "") << "in run " << outcome.runs;
   EXPECT_GT(outcome.sleeps, 0u);
-  printf("%" PRIu64 " runs, %" PRIu64 " sleeps, %" PRIu64 " kicks by waiters, %" PRIu64
-         " given up\n",
-         outcome.runs, outcome.sleeps, outcome.kicks_by_waiters, outcome.give_ups);
+  printf("%" PRIu64 " runs, %" PRIu64 " sleeps, %" PRIu64 " claims, %" PRIu64 " given up\n",
+         outcome.runs, outcome.sleeps, outcome.claims, outcome.give_ups);
   return outcome;
 }
 

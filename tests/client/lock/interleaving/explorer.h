@@ -6,7 +6,7 @@
 // preemptions: Musuvathi and Qadeer, "Iterative Context Bounding", PLDI 2007).
 //
 // Also a choice, at each look of a waiter: whether the holder is said to run, whether a
-// rotation is due, whether its deadline has passed. And a sleep may end early. And, at each
+// claim is due, whether its deadline has passed. And a sleep may end early. And, at each
 // lock, whether it is taken by native operations if it is free.
 //
 // Threads may also wait on a condition variable, whose words are watched like the lock's.
@@ -64,16 +64,18 @@ struct Faults {
   bool kick_reads_the_word = false;
   bool wait_does_not_compare = false;
   bool cond_forgets_waiters = false;  // counts them when it is too late
+  bool cond_forgets_moved = false;    // those who were made to sleep on the mutex do not know it
 };
 
 struct Outcome {
   uint64_t runs = 0;
   // Over all runs: how much of the slow path the bounds reach.
   uint64_t sleeps = 0;
-  uint64_t kicks_by_waiters = 0;  // rotations
+  uint64_t claims = 0;
   uint64_t give_ups = 0;
   uint64_t native_locks = 0;
   uint64_t naps = 0;
+  uint64_t moved = 0;   // sleepers, from the condition variable to the mutex
   std::string failure;  // empty if none; with the run that shows it
 };
 
@@ -141,6 +143,8 @@ class Explorer final : private AccessObserver {
   }
   int OnWait(const uint32_t* at, uint32_t expected, bool timed);
   int OnWake(const uint32_t* at, uint32_t count);
+  static int Move(void* self, uint32_t* word, uint32_t expected, uint32_t* mutex);
+  int OnMove(const uint32_t* at, uint32_t expected);
   void OnPause();
   uint64_t OnNow();
   uint64_t ChooseWhatALookSees();

@@ -19,6 +19,14 @@ const lockhost_platform Explorer::kPlatform = {
         },
     .kick = [](void* self,
                uint32_t* word) { return static_cast<Explorer*>(self)->OnWake(word, 1); },
+    .watch =
+        [](void* self, const uint32_t* word, uint32_t* seen) {
+          auto& explorer = *static_cast<Explorer*>(self);
+          explorer.BeforeAtomic(word);
+          *seen = *word;
+          explorer.AfterLoad(word, *seen);
+          return 0;
+        },
     .pause = [](void* self, const lockhost_waiting*) { static_cast<Explorer*>(self)->OnPause(); },
     .current_vcpu =
         [](void* self) { return static_cast<uint32_t>(static_cast<Explorer*>(self)->current_); },
@@ -27,6 +35,10 @@ const lockhost_platform Explorer::kPlatform = {
     .ring = [](void*, lockhost_report_header*) {},
 };
 
+int Explorer::Move(void* self, uint32_t* word, uint32_t expected, uint32_t*) {
+  return static_cast<Explorer*>(self)->OnMove(word, expected);
+}
+
 void Explorer::Take() {
   const lockhost_cond_ops ops = {.context = this,
                                  .sleep =
@@ -34,10 +46,12 @@ void Explorer::Take() {
                                        auto& explorer = *static_cast<Explorer*>(self);
                                        // The unlock before it is over.
                                        explorer.self().unlocking = explorer.self().released = false;
-                                       explorer.OnWait(word, expected, /*timed=*/false);
-                                       return 0;
+                                       return explorer.OnWait(word, expected, /*timed=*/false) != 0
+                                                  ? LOCKHOST_COND_WOKEN
+                                                  : LOCKHOST_COND_EARLY;
                                      },
-                                 .wake = nullptr};
+                                 .wake = nullptr,
+                                 .move = Move};
   CriticalSection();
   while (items_ == 0) {
     self().unlocking = true;
@@ -50,13 +64,15 @@ void Explorer::Take() {
 
 void Explorer::Put(bool wakes_outside) {
   const lockhost_cond_ops ops = {
-      .context = this, .sleep = nullptr, .wake = [](void* self, uint32_t* word, uint32_t count) {
-        static_cast<Explorer*>(self)->OnWake(word, count);
-      }};
+      .context = this,
+      .sleep = nullptr,
+      .wake = [](void* self, uint32_t* word,
+                 uint32_t count) { static_cast<Explorer*>(self)->OnWake(word, count); },
+      .move = Move};
   CriticalSection();
   ++items_;
   if (wakes_outside) Unlock();
-  lockhost_core_cond_wake(&ops, &cond_, bounds_.wakes_all ? kMaxThreads : 1);
+  (bounds_.wakes_all ? lockhost_core_cond_wake_all : lockhost_core_cond_wake_one)(&ops, &cond_);
   if (!wakes_outside) Unlock();
 }
 
@@ -87,11 +103,13 @@ void Explorer::AfterLoad(const volatile uint32_t* at, uint32_t value) {
 uint32_t Explorer::OnStore(const volatile uint32_t* at, uint32_t before, uint32_t after,
                            int order) {
   if (at == &cond_.waiters && faults_.cond_forgets_waiters) return before;
+  if (at == &cond_.waiters && faults_.cond_forgets_moved) return after & ~LOCKHOST_COND_MOVED;
   if (at != &word_) return after;
   self().quiet = false;
   if (faults_.store) after = faults_.store(before, after);
   word_ = after;
   Note("stores");
+  if (!lock::IsClaimed(before) && lock::IsClaimed(after)) ++outcome_.claims;
   if (lock::IsHeldNatively(before) && IsHeld(after))
     Fail("a bit is set that a plain store wipes out");
   if (!IsHeld(before) && IsHeld(after)) {
@@ -138,7 +156,6 @@ int Explorer::OnWake(const uint32_t* at, uint32_t count) {
   if (faults_.kick_reads_the_word) BeforeAtomic(&word_);
   Point(/*may_continue=*/true, /*is_free=*/false);
   Note("kicks");
-  if (at == &word_ && !self().unlocking) ++outcome_.kicks_by_waiters;
   if (faults_.kick_wakes_nobody) return 0;
   int woken = 0;
   for (size_t i = 0; i < asleep_.size() && count > 0;) {
@@ -156,6 +173,23 @@ int Explorer::OnWake(const uint32_t* at, uint32_t count) {
   return woken;
 }
 
+// To the lock's word, behind those that sleep there.
+int Explorer::OnMove(const uint32_t* at, uint32_t expected) {
+  self().quiet = false;
+  Point(/*may_continue=*/true, /*is_free=*/false);
+  if (*at != expected) return 0;
+  OnWake(at, 1);
+  std::vector<Sleeper> moved;
+  std::erase_if(asleep_, [&](const Sleeper& sleeper) {
+    if (sleeper.at != at) return false;
+    moved.push_back({sleeper.thread, &word_, /*naps=*/false});
+    return true;
+  });
+  asleep_.insert(asleep_.end(), moved.begin(), moved.end());
+  outcome_.moved += moved.size();
+  return 1;
+}
+
 void Explorer::OnPause() {
   if (std::exchange(self().quiet, true)) return;
   Point(/*may_continue=*/true, /*is_free=*/true);
@@ -164,18 +198,22 @@ void Explorer::OnPause() {
 uint64_t Explorer::OnNow() {
   self().quiet = false;
   // Who takes a free lock also asks for the time; only a look asks with the lock held.
-  return IsHeld(self().last_loaded) ? ChooseWhatALookSees() : now_ns_;
+  const uint32_t seen = self().last_loaded;
+  if (IsHeld(seen)) return ChooseWhatALookSees();
+  // Who leaves it to its claimant does so once, then may think that it has waited for long enough.
+  if (lock::IsClaimed(seen)) now_ns_ += lock::kClaimHoldsNs;
+  return now_ns_;
 }
 
 uint64_t Explorer::ChooseWhatALookSees() {
-  enum { kHolderIsPreempted, kDeadlinePassed, kHolderRuns, kRotationIsDue };
+  enum { kHolderIsPreempted, kDeadlinePassed, kHolderRuns, kClaimIsDue };
   if (self().is_late) return kDeadlineNs;
   std::array<int, 4> options{kHolderIsPreempted};
   int count = 1;
   if (IsTimed(current_)) options[count++] = kDeadlinePassed;
   if (++self().looks <= bounds_.looks) {
     options[count++] = kHolderRuns;
-    if ((self().last_loaded & lock::kHeir) != 0) options[count++] = kRotationIsDue;
+    if (!lock::IsClaimed(self().last_loaded)) options[count++] = kClaimIsDue;
   }
   const int choice = options[choices_.Choose(count)];
   const uint32_t state =
@@ -188,8 +226,8 @@ uint64_t Explorer::ChooseWhatALookSees() {
   if (choice == kHolderIsPreempted && lock::IsHeldNatively(self().last_loaded)) {
     now_ns_ += lock::kRunningSpinNs;  // nobody says so of a native holder
   }
-  if (choice == kRotationIsDue) {
-    now_ns_ += uint64_t{lock::kRotateEvery} << lock::kRotationUnitShift;
+  if (choice == kClaimIsDue) {
+    now_ns_ += uint64_t{lock::kClaimEvery} << lock::kClaimUnitShift;
     // Or the holder would seem to be stuck for so long.
     for (lockhost_report_slot& slot : reports_.slots) ++slot.report_word;
   }
