@@ -26,7 +26,7 @@ class SpinLock {
     if (!lock::TryLockInline(&lock_.word)) lock::LockSlow(&lock_.word);
   }
 
-  // Acquires if free.
+  // Acquires if free; may fail where another thread has long waited for it (lockhost.h).
   bool try_lock() { return lock::TryLockInline(&lock_.word); }
 
   // Acquires, unless that takes longer than `timeout`. A free lock is always acquired.

@@ -27,7 +27,7 @@ errors_with() {
 
 echo "as it is:"
 [[ $(errors_with) == 0 ]] || { cat pan.out; exit 1; }
-for fault in FORGETS_SLEEPERS HEIR_OUTLIVES NO_KICK GIVES_UP_SILENTLY MARKS_NATIVE NAPS_FOR_EVER \
+for fault in FORGETS_SLEEPERS HEIR_OUTLIVES NO_KICK GIVES_UP_SILENTLY CLAIMANT_KICKS_NOBODY MARKS_NATIVE NAPS_FOR_EVER \
   "NATIVE_OVER_SLEEPERS LOCKS=2" "GIVES_UP_UNDER_NATIVE LOCKS=3"; do
   echo "$fault:"
   read -ra defines <<<"$fault"
