@@ -42,6 +42,7 @@ struct VmCounters {
   std::atomic<uint64_t> heartbeats{0};
   std::array<std::atomic<uint64_t>, 4> snapshots{};  // index: v1::SnapshotReason
   std::atomic<uint64_t> hints{0};                    // vCPU states sent
+  std::atomic<uint64_t> messages_past_grpc{0};
   std::atomic<uint64_t> events{0};                   // wake-ups by the ring
   std::atomic<uint64_t> reports_accepted{0};
   std::atomic<uint64_t> reports_outdated{0};

@@ -112,6 +112,9 @@ void AddStreams(const Records& records, Families* out) {
                        [](const VmCounters& c) { return c.hints.load(); }));
   out->push_back(PerVm(CounterFamily("lockhost_deltas_sent_total", "Delta messages sent."), records,
                        [](const VmCounters& c) { return c.deltas.load(); }));
+  out->push_back(PerVm(CounterFamily("lockhost_messages_past_grpc_total",
+                                     "Messages written to the connection by lockhostd itself."),
+                       records, [](const VmCounters& c) { return c.messages_past_grpc.load(); }));
   out->push_back(PerVm(CounterFamily("lockhost_heartbeats_sent_total", "Heartbeats sent."), records,
                        [](const VmCounters& c) { return c.heartbeats.load(); }));
   Family snapshots = CounterFamily("lockhost_snapshots_sent_total", "Snapshots sent, by reason.");

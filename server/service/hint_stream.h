@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "lockhost/v1/hints.grpc.pb.h"
@@ -42,7 +43,8 @@ class HintQueue final : public HintTransport {
 };
 
 // One WatchHints call. Waits for a guest in its VM's queue; then it belongs to the
-// publisher's thread, and its completions come through the HintQueue.
+// publisher's thread, and its completions come through the HintQueue. gRPC writes its first
+// message and its end; what is between goes past gRPC where it can (service/short_way.h).
 class HintStream final : public HintSink, public CallTag {
  public:
   // Waits for the next call. Owns itself until the publisher does.
@@ -68,6 +70,8 @@ class HintStream final : public HintSink, public CallTag {
 
   explicit HintStream(VmServer* server);
   void Accepted();
+  void WriteByGrpc(const v1::WatchHintsResponse& message);
+  void MakeFrame(const v1::WatchHintsResponse& message);
   void Finish(const absl::Status& status);
   void SendOut();
 
@@ -80,6 +84,9 @@ class HintStream final : public HintSink, public CallTag {
   grpc::ServerAsyncWriter<v1::WatchHintsResponse> writer_;
   absl::Status admission_;
   Step step_ = Step::kAccepting;
+  uint32_t stream_id_ = 0;   // as HTTP/2 numbers it; 0: not known, gRPC writes all messages
+  uint64_t grpc_bytes_ = 0;  // of messages that gRPC was given, with their prefixes
+  std::string frame_;        // reused
   bool counted_ = false;
   bool failed_ = false;                 // a write failed: the call is dead
   std::optional<absl::Status> ending_;  // as soon as the write is through

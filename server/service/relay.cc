@@ -48,7 +48,10 @@ Relay::Taken Relay::TakeIn(uint64_t now_ns) {
     return {.refused = refusal};
   }
   if (auto refusal = inspector_.Take(bytes, now_ns)) return {.refused = refusal};
-  unsent_in_.append(bytes);
+  {
+    const std::lock_guard lock(mutex_);
+    short_way_.TakeIn(bytes, &unsent_in_);
+  }
   if (got.over || !FlushIn()) return {.over = true};
   return {.more = got.more || !unsent_in_.empty()};
 }
@@ -68,18 +71,39 @@ Relay::State Relay::SendOut() {
   const std::lock_guard lock(mutex_);
   while (!over_) {
     if (!FlushOut()) return State::kOver;
-    const bool blocked = !unsent_out_.empty();
-    if (blocked != blocked_) wait_writable_(peer_->fd(), blocked);
-    blocked_ = blocked;
-    if (blocked) return State::kOpen;
+    if (blocked_) return State::kOpen;
     char portion[kPortionBytes];
     const ssize_t size = recv(pipe_.get(), portion, sizeof(portion), MSG_DONTWAIT);
     if (WouldBlock(size)) return State::kOpen;
     if (size <= 0) return State::kOver;
     unsent_out_.assign(portion, static_cast<size_t>(size));
+    short_way_.FollowOut(unsent_out_);
     sends_.fetch_add(1, std::memory_order_relaxed);
   }
   return State::kOver;
+}
+
+void Relay::AwaitMessage(std::string_view message) {
+  const std::lock_guard lock(mutex_);
+  short_way_.Await(message);
+}
+
+uint32_t Relay::FoundStream() {
+  const std::lock_guard lock(mutex_);
+  return short_way_.TakeFound();
+}
+
+bool Relay::SendPastGrpc(uint32_t stream_id, uint64_t grpc_bytes, std::string* frame) {
+  const std::lock_guard lock(mutex_);
+  const auto size = static_cast<uint32_t>(frame->size() - http2::kHeaderBytes);
+  if (over_ || !unsent_out_.empty() || !short_way_.Spend(stream_id, size, grpc_bytes)) return false;
+  http2::WriteHeader({.length = size, .type = http2::kData, .flags = 0, .stream_id = stream_id},
+                     frame->data());
+  unsent_out_.swap(*frame);
+  sends_.fetch_add(1, std::memory_order_relaxed);
+  // That the peer is gone the wire sees by itself.
+  FlushOut();
+  return true;
 }
 
 void Relay::Disconnect() {
@@ -91,6 +115,12 @@ void Relay::Disconnect() {
 
 bool Relay::FlushIn() { return unsent_in_.empty() || SendSome(pipe_.get(), &unsent_in_); }
 
-bool Relay::FlushOut() { return unsent_out_.empty() || peer_->Send(&unsent_out_); }
+bool Relay::FlushOut() {
+  if (!unsent_out_.empty() && !peer_->Send(&unsent_out_)) return false;
+  const bool blocked = !unsent_out_.empty();
+  if (blocked != blocked_) wait_writable_(peer_->fd(), blocked);
+  blocked_ = blocked;
+  return true;
+}
 
 }  // namespace lockhost::server

@@ -9,12 +9,14 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "common/unique_fd.h"
 #include "server/directory/connection_counters.h"
 #include "server/service/frame_inspector.h"
 #include "server/service/peer_stream.h"
+#include "server/service/short_way.h"
 
 namespace lockhost::server {
 
@@ -59,6 +61,13 @@ class Relay {
   // From gRPC to the peer. kOver: gRPC has closed, and all that it wrote is sent; or the peer
   // is gone. Thread-safe.
   State SendOut();
+  // gRPC is about to be given a stream's first message: `message` with its prefix, good until
+  // FoundStream(), which tells what stream it went out on, 0 for not known.
+  void AwaitMessage(std::string_view message);
+  uint32_t FoundStream();
+  // Sends a DATA frame of that stream past gRPC, which was given `grpc_bytes` for the stream
+  // before. False: that cannot be done now, and `frame` is as it was.
+  bool SendPastGrpc(uint32_t stream_id, uint64_t grpc_bytes, std::string* frame);
   // Ends both sides; nothing is sent any more. A stream may keep the relay for a while.
   void Disconnect();
 
@@ -77,6 +86,7 @@ class Relay {
   std::string unsent_in_;           // what the pair did not take yet; at most one portion
   const WaitWritable wait_writable_;
   std::mutex mutex_;
+  ShortWay short_way_;      // guarded by mutex_
   std::string unsent_out_;  // guarded by mutex_; at most one portion
   bool blocked_ = false;    // guarded by mutex_: the peer does not read
   bool over_ = false;       // guarded by mutex_: disconnected
