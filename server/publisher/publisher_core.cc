@@ -117,17 +117,27 @@ void PublisherCore::OnEvent(const agent::HintEvent& event) {
   }
 }
 
+// First all messages, then what they have completed: of many VMs at once, the last one's guest
+// does not wait for the others' books.
 void PublisherCore::Flush(uint64_t now_ns) {
+  bool wrote = false;
   for (Vm* vm : touched_) {
-    FlushVm(*vm, now_ns);
+    wrote |= WriteAll(*vm, now_ns);
     vm->event_at_ns = 0;
   }
+  if (wrote) transport_->Poll(/*sweep=*/false);
+  for (Vm* vm : touched_) DropClosed(*vm);
   touched_.clear();
 }
 
 void PublisherCore::FlushVm(Vm& vm, uint64_t now_ns) {
-  if (!agent_here_ || vm.streams.empty()) return;
+  if (WriteAll(vm, now_ns)) transport_->Poll(/*sweep=*/false);
+  DropClosed(vm);
+}
+
+bool PublisherCore::WriteAll(Vm& vm, uint64_t now_ns) {
   bool wrote = false;
+  if (!agent_here_) return wrote;
   for (Stream& stream : vm.streams) {
     stream.dirty = stream.sink->state() == HintSink::State::kWriting;
     if (stream.sink->state() == HintSink::State::kReady) {
@@ -135,8 +145,7 @@ void PublisherCore::FlushVm(Vm& vm, uint64_t now_ns) {
     }
     blocked_ |= stream.dirty;
   }
-  if (wrote) transport_->Poll(/*sweep=*/false);
-  DropClosed(vm);
+  return wrote;
 }
 
 bool PublisherCore::WriteNext(Vm& vm, Stream& stream, uint64_t now_ns) {

@@ -96,6 +96,7 @@ class PublisherCore {
   };
 
   void FlushVm(Vm& vm, uint64_t now_ns);
+  bool WriteAll(Vm& vm, uint64_t now_ns);
   bool WriteNext(Vm& vm, Stream& stream, uint64_t now_ns);
   void EndStreams(Vm& vm, const absl::Status& status, uint64_t now_ns);
   void Close(std::unique_ptr<HintSink> sink, const absl::Status& status, uint64_t now_ns);
