@@ -5,15 +5,15 @@
 #include <grpc/support/time.h>
 #include <grpcpp/grpcpp.h>
 
-#include <cerrno>
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "client/guest_agent/after_stream.h"
+#include "client/guest_agent/host_connection.h"
+#include "client/guest_agent/message_peek.h"
+#include "client/guest_agent/watch_call.h"
+#include "common/clock.h"
 #include "common/scheduling.h"
 #include "lockhost/v1/hints.grpc.pb.h"
 
@@ -21,48 +21,12 @@ namespace lockhost::guest_agent {
 namespace {
 
 constexpr uint32_t kProtocolVersion = 1;
-constexpr int kMaxMessageBytes = 256 * 1024;  // a snapshot of 1,024 vCPUs is below 64 KiB
-
-grpc::ChannelArguments ChannelSettings() {
-  grpc::ChannelArguments arguments;
-  // A host that hangs is noticed by its silence: the page's lease says so to the locks,
-  // the keepalive to us. Both ends must agree on the pace (server/service/vm_server.cc).
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
-  // Its probes would wake the host once more for messages of this size.
-  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  // Each attempt has a connection of its own, so that the pace of attempts is ours.
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  // What each message would pass through for nothing; it is cold code at each wake-up.
-  arguments.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0);
-  arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
-  arguments.SetInt(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0);
-  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  return arguments;
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) return absl::ErrnoToStatus(errno, absl::StrCat("read ", path));
-  return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
-}
-
-// Reads the files, so that renewed ones are used from the next connection on.
-absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(const TlsFiles& files) {
-  if (files.ca.empty()) return grpc::InsecureChannelCredentials();
-  const absl::StatusOr<std::string> ca = ReadFile(files.ca);
-  if (!ca.ok()) return ca.status();
-  const absl::StatusOr<std::string> certificate = ReadFile(files.certificate);
-  if (!certificate.ok()) return certificate.status();
-  const absl::StatusOr<std::string> key = ReadFile(files.key);
-  if (!key.ok()) return key.status();
-  grpc::SslCredentialsOptions options;
-  options.pem_root_certs = *ca;
-  options.pem_cert_chain = *certificate;
-  options.pem_private_key = *key;
-  return grpc::SslCredentials(options);
-}
+// Deltas alone wait for so long until gRPC gets them, so that it has many at once.
+constexpr uint64_t kLongestKeepNs = 1'000'000'000;
+constexpr size_t kMostKeptBytes = 4'096;
+constexpr uint32_t kFirstStream = 1;  // RFC 9113, section 5.1.1: of the first call
+// For gRPC to read what it was given; it reads more than one look needs.
+constexpr int kMostLooks = 64;
 
 absl::Status ToAbsl(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
@@ -70,24 +34,13 @@ absl::Status ToAbsl(const grpc::Status& status) {
 
 }  // namespace
 
-// One channel and the calls on it.
-class HostLink::Connection {
- public:
-  Connection(const std::string& target,
-             const std::shared_ptr<grpc::ChannelCredentials>& credentials)
-      : stub(v1::HintService::NewStub(
-            grpc::CreateCustomChannel(target, credentials, ChannelSettings()))) {}
-
-  const std::unique_ptr<v1::HintService::Stub> stub;
-  grpc::ClientContext watch;
-};
-
 // A ReportHolders call whose completions are fetched by the writer itself, at the next
 // write: nobody is woken for them.
 class HostLink::ReportStream {
  public:
-  explicit ReportStream(std::shared_ptr<Connection> connection)
+  explicit ReportStream(std::shared_ptr<HostConnection> connection)
       : connection_(std::move(connection)) {
+    const std::lock_guard inside(connection_->inside);
     // The call opens with its first message; otherwise that one would have to wait.
     context_.set_initial_metadata_corked(true);
     writer_ = connection_->stub->PrepareAsyncReportHolders(&context_, &response_, &queue_);
@@ -95,6 +48,7 @@ class HostLink::ReportStream {
   }
 
   ~ReportStream() {
+    const std::lock_guard inside(connection_->inside);
     context_.TryCancel();
     queue_.Shutdown();
     void* tag;
@@ -103,10 +57,11 @@ class HostLink::ReportStream {
     }
   }
 
-  const Connection* connection() const { return connection_.get(); }
+  const HostConnection* connection() const { return connection_.get(); }
 
   // Whether the call has ended. Fetches the last write's completion if it is there.
   bool Ended() {
+    const std::lock_guard inside(connection_->inside);
     void* tag;
     bool ok = false;
     if (pending_ && queue_.AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_REALTIME)) ==
@@ -120,13 +75,17 @@ class HostLink::ReportStream {
   // REQUIRES: !Ended(). False: the last write is not through yet.
   bool Write(const v1::ReportHoldersRequest& request) {
     if (pending_) return false;
-    writer_->Write(request, this);
-    pending_ = true;
+    {
+      const std::lock_guard inside(connection_->inside);
+      writer_->Write(request, this);
+      pending_ = true;
+    }
+    connection_->SendOut();
     return true;
   }
 
  private:
-  const std::shared_ptr<Connection> connection_;
+  const std::shared_ptr<HostConnection> connection_;
   grpc::ClientContext context_;
   grpc::CompletionQueue queue_;
   v1::ReportHoldersResponse response_;
@@ -150,7 +109,7 @@ HostLink::~HostLink() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
-    if (connection_ != nullptr) connection_->watch.TryCancel();
+    if (connection_ != nullptr) Hang(connection_.get());
   }
   wake_.notify_all();
   reader_.join();
@@ -179,41 +138,103 @@ void HostLink::ReadUntilStopped() {
   }
 }
 
-absl::Status HostLink::ServeConnection() {
-  const auto credentials = Credentials(options_.tls);
-  if (!credentials.ok()) return absl::UnavailableError(credentials.status().ToString());
-  const auto connection = std::make_shared<Connection>(options_.target, *credentials);
-  {
-    const std::lock_guard lock(mutex_);
-    if (stop_) return absl::CancelledError();
-    connection_ = connection;
-  }
-  return ReadStream(connection.get());
+// Ends the stream, whoever reads it.
+void HostLink::Hang(HostConnection* connection) {
+  if (connection->pipe != nullptr) return connection->pipe->Hang();
+  connection->watch.TryCancel();
 }
 
-absl::Status HostLink::ReadStream(Connection* connection) {
+absl::Status HostLink::ServeConnection() {
+  auto connection = HostConnection::Open(options_.target, options_.tls);
+  if (!connection.ok()) return connection.status();
+  taken_in_ = delivered_ = 0;
   v1::WatchHintsRequest request;
   request.set_protocol_version(kProtocolVersion);
   request.add_capabilities(v1::CAPABILITY_REPORT_WORD);
   request.add_capabilities(v1::CAPABILITY_AWAITED_VCPUS);
   request.set_agent_version(options_.agent_version);
   request.set_heartbeats_only(options_.heartbeats_only);
+  return (*connection)->pipe != nullptr ? ReadPipe(*connection, request)
+                                        : ReadCall(*connection, request);
+}
+
+// From now on reports can be sent. False: we are to stop.
+bool HostLink::Use(const std::shared_ptr<HostConnection>& connection) {
+  const std::lock_guard lock(mutex_);
+  if (!stop_) connection_ = connection;
+  return !stop_;
+}
+
+absl::Status HostLink::TakeIn(const v1::WatchHintsResponse& message) {
+  if (const absl::Status sound = receiver_->Apply(message); !sound.ok()) {
+    return absl::DataLossError(sound.message());
+  }
+  if (++taken_in_ == 1) {
+    backoff_.Reset();
+    if (observer_.on_connected) observer_.on_connected();
+  }
+  if (observer_.on_message) observer_.on_message(*this, message);
+  return absl::OkStatus();
+}
+
+// gRPC has the socket.
+absl::Status HostLink::ReadCall(const std::shared_ptr<HostConnection>& connection,
+                                const v1::WatchHintsRequest& request) {
+  if (!Use(connection)) return absl::CancelledError();
   const auto reader = connection->stub->WatchHints(&connection->watch, request);
   v1::WatchHintsResponse message;  // reused: reading allocates nothing once it has grown
-  bool first = true;
-  while (reader->Read(&message)) {
-    if (const absl::Status sound = receiver_->Apply(message); !sound.ok()) {
-      connection->watch.TryCancel();
-      reader->Finish().ok();
-      return absl::DataLossError(sound.message());
-    }
-    if (std::exchange(first, false)) {
-      backoff_.Reset();
-      if (observer_.on_connected) observer_.on_connected();
-    }
-    if (observer_.on_message) observer_.on_message(*this, message);
+  absl::Status sound;
+  while (sound.ok() && reader->Read(&message)) sound = TakeIn(message);
+  if (!sound.ok()) connection->watch.TryCancel();
+  const grpc::Status why = reader->Finish();
+  return sound.ok() ? ToAbsl(why) : sound;
+}
+
+// We have the socket. Messages are read off it before gRPC gets them: what gRPC does for each
+// takes several times as long as all the rest, and then it does it for many at once.
+absl::Status HostLink::ReadPipe(const std::shared_ptr<HostConnection>& connection,
+                                const v1::WatchHintsRequest& request) {
+  HostPipe& pipe = *connection->pipe;
+  WatchCall call(connection->stub.get(), &connection->watch, request, &connection->inside);
+  // Only now, so that the first call is this one.
+  if (!Use(connection)) return absl::CancelledError();
+  pipe.SendOut();
+  absl::Status sound;
+  MessagePeek peek(kFirstStream, kMaxMessageBytes, [&](std::string_view bytes) {
+    // What cannot be parsed gRPC says so of, too.
+    if (!message_.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
+    sound = TakeIn(message_);
+    return sound.ok();
+  });
+  const Clock clock = MonotonicClock();
+  uint64_t give_at_ns = 0;
+  while (sound.ok()) {
+    const std::string_view bytes = pipe.Receive();
+    const bool can_wait = !bytes.empty() && peek.Take(bytes);
+    const uint64_t now_ns = clock.now_ns();
+    if (can_wait && now_ns < give_at_ns && pipe.kept() < kMostKeptBytes) continue;
+    give_at_ns = now_ns + kLongestKeepNs;
+    if (sound.ok() && Give(*connection, call, peek, &sound)) break;
   }
-  return ToAbsl(reader->Finish());
+  return sound.ok() ? ToAbsl(call.status()) : sound;
+}
+
+// Gives gRPC what is kept for it, and lets it read all of that. True: the call is over.
+bool HostLink::Give(HostConnection& connection, WatchCall& call, const MessagePeek& peek,
+                    absl::Status* sound) {
+  for (int look = 0; look < kMostLooks && sound->ok(); ++look) {
+    connection.pipe->Give();
+    WatchCall::Got got;
+    while ((got = call.Look()) == WatchCall::Got::kMessage && sound->ok()) {
+      // gRPC brings again what was read off the socket.
+      if (++delivered_ > peek.seen()) *sound = TakeIn(call.message());
+    }
+    connection.SendOut();
+    if (got == WatchCall::Got::kOver) return true;
+    if (connection.pipe->HasTakenIn() && !connection.pipe->over()) return false;
+  }
+  if (connection.pipe->over()) call.Cancel();
+  return false;
 }
 
 bool HostLink::WaitBeforeRetry(uint64_t delay_ns) {
@@ -224,7 +245,7 @@ bool HostLink::WaitBeforeRetry(uint64_t delay_ns) {
 
 bool HostLink::Send(const v1::ReportHoldersRequest& request) {
   const std::lock_guard sending(send_mutex_);
-  std::shared_ptr<Connection> connection;
+  std::shared_ptr<HostConnection> connection;
   {
     const std::lock_guard lock(mutex_);
     connection = connection_;

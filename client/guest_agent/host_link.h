@@ -13,21 +13,19 @@
 #include "absl/status/status.h"
 #include "client/guest_agent/hint_receiver.h"
 #include "client/guest_agent/stats.h"
+#include "client/guest_agent/tls_files.h"
 #include "common/backoff.h"
 #include "lockhost/v1/hints.pb.h"
 
 namespace lockhost::guest_agent {
 
-// Where the host is reached by TCP: both sides show certificates. PEM; no passphrase.
-struct TlsFiles {
-  std::string ca;           // of the host's certificate; empty: no TLS
-  std::string certificate;  // this guest's
-  std::string key;
-};
+struct HostConnection;
+class MessagePeek;
+class WatchCall;
 
-// The connection to the host: one thread that reads hints (a synchronous read, so that
-// from the socket to the page there is no second thread) and reconnects by itself; and
-// the stream of reports, written by whoever has one without ever blocking it.
+// The connection to the host: one thread that reads hints, so that from the socket to the page
+// there is no second one, and reconnects by itself; and the stream of reports, written by whoever
+// has one without ever blocking it. Of a unix socket it reads the messages before gRPC does.
 class HostLink {
  public:
   struct Options {
@@ -59,12 +57,19 @@ class HostLink {
   bool Send(const v1::ReportHoldersRequest& request);
 
  private:
-  class Connection;
   class ReportStream;
 
+  static void Hang(HostConnection* connection);
   void ReadUntilStopped();
   absl::Status ServeConnection();
-  absl::Status ReadStream(Connection* connection);
+  bool Use(const std::shared_ptr<HostConnection>& connection);
+  absl::Status TakeIn(const v1::WatchHintsResponse& message);
+  absl::Status ReadCall(const std::shared_ptr<HostConnection>& connection,
+                        const v1::WatchHintsRequest& request);
+  absl::Status ReadPipe(const std::shared_ptr<HostConnection>& connection,
+                        const v1::WatchHintsRequest& request);
+  bool Give(HostConnection& connection, WatchCall& call, const MessagePeek& peek,
+            absl::Status* sound);
   bool WaitBeforeRetry(uint64_t delay_ns);
 
   const Options options_;
@@ -74,9 +79,13 @@ class HostLink {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  bool stop_ = false;                       // guarded by mutex_
-  std::shared_ptr<Connection> connection_;  // guarded by mutex_; null: none
-  Backoff backoff_;                         // the reading thread's
+  bool stop_ = false;                           // guarded by mutex_
+  std::shared_ptr<HostConnection> connection_;  // guarded by mutex_; null: none
+  // The reading thread's:
+  Backoff backoff_;
+  uint64_t taken_in_ = 0;           // messages of this connection
+  uint64_t delivered_ = 0;          // of these, by gRPC
+  v1::WatchHintsResponse message_;  // reused
   std::mutex send_mutex_;
   std::unique_ptr<ReportStream> reports_;  // guarded by send_mutex_
   std::thread reader_;

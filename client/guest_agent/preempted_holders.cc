@@ -17,6 +17,8 @@ const v1::ReportHoldersRequest* PreemptedHolders::AnswerTo(const v1::WatchHintsR
   request_.clear_holders();
   for (const v1::VcpuHint& hint : message.delta().vcpus()) {
     if (hint.run_state() != v1::RUN_STATE_PREEMPTED) continue;
+    // A host that reads report words has seen it at the switch, and asked its booster.
+    if (hint.report_word() != 0) continue;
     if (!IsToBeNamed(hint.vcpu_id())) continue;
     v1::HolderReport* holder = request_.add_holders();
     holder->set_vcpu_id(hint.vcpu_id());

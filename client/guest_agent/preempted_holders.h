@@ -14,7 +14,8 @@ namespace lockhost::guest_agent {
 // Tells the host which vCPU it has just preempted holds a lock that somebody waits for, so
 // that it may run it again: at the message that says so, by the thread that read it. For a
 // holder that nobody waits for yet it arms the bell: the first waiter to come rings, and the
-// main thread's next look, which names holders too, comes at once.
+// main thread's next look, which names holders too, comes at once. Nothing of all that where
+// the host reads the report words itself: the message then brings the holder's.
 //
 // Not thread-safe: the stream's thread's.
 class PreemptedHolders {

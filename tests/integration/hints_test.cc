@@ -69,6 +69,32 @@ TEST(HintsTest, UnderDemandAChangeReachesThePage) {
   }
 }
 
+TEST(HintsTest, UnderDemandMessagesGoPastGrpcAndNoneIsLost) {
+  TestHost host;
+  TestGuest guest(host.VmSocket());
+  ASSERT_TRUE(Eventually([&] { return guest.HasLease(); }));
+  const auto record = host.server().directory().Find(TestHost::kVm);
+  bool preempted = false;
+  ASSERT_TRUE(Eventually([&] {
+    preempted = !preempted;
+    host.agent().SetState(TestHost::kVm, 1,
+                          preempted ? LOCKHOST_RUN_STATE_PREEMPTED : LOCKHOST_RUN_STATE_RUNNING);
+    guest.Wait(1);
+    const bool told = Eventually([&] {
+      guest.Wait(1);
+      return guest.Hint(1) == (preempted ? kPreempted : kRunning);
+    });
+    return !told || record->counters().messages_past_grpc >= 50;
+  }));
+  EXPECT_GE(record->counters().messages_past_grpc, 50u);
+  EXPECT_EQ(guest.stats().bad_messages, 0u);
+  EXPECT_EQ(guest.stats().connects, 1u);
+  // gRPC has the last word.
+  host.agent().RemoveVm(TestHost::kVm);
+  ASSERT_TRUE(Eventually([&] { return guest.done(); }));
+  EXPECT_TRUE(absl::IsNotFound(guest.result())) << guest.result();
+}
+
 TEST(HintsTest, WhenTheWaitersHaveGoneDemandEndsAndTheSlotsSayNothing) {
   TestHost host;
   TestGuest guest(host.VmSocket());

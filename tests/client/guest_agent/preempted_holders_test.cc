@@ -24,12 +24,13 @@ class PreemptedHoldersTest : public testing::Test {
   }
   void Hold(uint32_t vcpu_id) { Slot(vcpu_id).report_word = 0x30001; }
   const v1::ReportHoldersRequest* Hear(uint32_t vcpu_id, v1::RunState state,
-                                       uint64_t revision = 12) {
+                                       uint64_t revision = 12, uint64_t report_word = 0) {
     v1::WatchHintsResponse message;
     v1::VcpuHint* hint = message.mutable_delta()->add_vcpus();
     hint->set_vcpu_id(vcpu_id);
     hint->set_run_state(state);
     hint->set_revision(revision);
+    hint->set_report_word(report_word);
     return holders_.AnswerTo(message);
   }
 
@@ -56,6 +57,13 @@ TEST_F(PreemptedHoldersTest, AMarkIsAsGoodAsAWaiter) {
   Hold(2);
   Slot(2).awaited = 1;
   EXPECT_NE(Hear(2, v1::RUN_STATE_PREEMPTED), nullptr);
+}
+
+TEST_F(PreemptedHoldersTest, AHostThatReadsTheReportWordsNeedsNotBeTold) {
+  Hold(2);
+  Slot(2).awaited = 1;
+  EXPECT_EQ(Hear(2, v1::RUN_STATE_PREEMPTED, 12, 0x30001), nullptr);
+  EXPECT_EQ(page_->bell_armed, 0u);
 }
 
 TEST_F(PreemptedHoldersTest, NothingIsAskedForWhoHoldsNoLock) {
