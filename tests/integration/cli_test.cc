@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
 #include "tests/agent/support/other_user.h"
@@ -50,6 +51,17 @@ TEST_F(CliTest, TopWithoutATerminalPrintsFrames) {
   ASSERT_NE(first, std::string::npos) << top.output;
   EXPECT_NE(top.output.find("1 VM, 2 vCPUs", first + 1), std::string::npos);
   EXPECT_THAT(top.output, HasSubstr("0.0"));  // a rate, which needs two looks
+}
+
+TEST_F(CliTest, WatchAndTopSpeakJsonAnObjectALine) {
+  for (const char* command : {"watch 7", "top"}) {
+    const Outcome json = Ask(std::string(command) + " --json --count=2 --interval=100ms");
+    EXPECT_EQ(json.code, 0) << json.output;
+    EXPECT_THAT(json.output, StartsWith("{"));
+    EXPECT_THAT(json.output, HasSubstr(R"("vm_id":"7")"));
+    EXPECT_THAT(json.output, HasSubstr(R"("run_state":"RUN_STATE_RUNNING")"));
+    EXPECT_EQ(std::count(json.output.begin(), json.output.end(), '\n'), 2) << json.output;
+  }
 }
 
 TEST_F(CliTest, AUserWhoMayNotAskIsToldWhoMay) {
