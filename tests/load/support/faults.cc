@@ -50,8 +50,8 @@ absl::Status Faults::Restart(Part part, Kind kind) {
   const uint64_t started_ns = NowNs();
   if (absl::Status launched = host_.Launch(part); !launched.ok()) return launched;
   absl::Status well = AwaitWell(part, ended_ns);
-  if (part == Part::kServer && well.ok()) {
-    facts_.resume_ms.push_back(static_cast<double>(NowNs() - started_ns) / kNsPerMs);
+  if (part != Part::kGuestAgent && well.ok()) {
+    facts_.resume_ms[part].push_back(static_cast<double>(NowNs() - started_ns) / kNsPerMs);
   }
   return well;
 }

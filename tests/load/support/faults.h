@@ -27,8 +27,9 @@ class Faults {
   absl::Status Next();
 
   struct Facts {
-    std::map<std::string, int> faults;     // by name
-    std::vector<double> resume_ms;         // lockhostd: from its start to the last guest's snapshot
+    std::map<std::string, int> faults;  // by name
+    // Of a daemon on the host: from its start to the last guest's snapshot, or its next delta.
+    std::map<Part, std::vector<double>> resume_ms;
     std::vector<uint64_t> server_ends_ns;  // as in History
     std::vector<Span> silences;            // as in History
   };
