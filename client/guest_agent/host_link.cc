@@ -22,7 +22,7 @@ namespace {
 
 constexpr uint32_t kProtocolVersion = 1;
 // Deltas alone wait for so long until gRPC gets them, so that it has many at once.
-constexpr uint64_t kLongestKeepNs = 1'000'000'000;
+constexpr uint64_t kLongestKeepNs = 4'000'000'000;  // less than a keepalive's pace
 constexpr size_t kMostKeptBytes = 4'096;
 constexpr uint32_t kFirstStream = 1;  // RFC 9113, section 5.1.1: of the first call
 // For gRPC to read what it was given; it reads more than one look needs.
