@@ -43,7 +43,7 @@ struct VmCounters {
   std::array<std::atomic<uint64_t>, 4> snapshots{};  // index: v1::SnapshotReason
   std::atomic<uint64_t> hints{0};                    // vCPU states sent
   std::atomic<uint64_t> messages_past_grpc{0};
-  std::atomic<uint64_t> events{0};                   // wake-ups by the ring
+  std::atomic<uint64_t> events{0};  // wake-ups by the ring
   std::atomic<uint64_t> reports_accepted{0};
   std::atomic<uint64_t> reports_outdated{0};
   std::atomic<uint64_t> reports_invalid{0};

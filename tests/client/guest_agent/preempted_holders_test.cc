@@ -23,8 +23,8 @@ class PreemptedHoldersTest : public testing::Test {
     return *lockhost_report_slot_at(page_.get(), vcpu_id);
   }
   void Hold(uint32_t vcpu_id) { Slot(vcpu_id).report_word = 0x30001; }
-  const v1::ReportHoldersRequest* Hear(uint32_t vcpu_id, v1::RunState state,
-                                       uint64_t revision = 12, uint64_t report_word = 0) {
+  const v1::ReportHoldersRequest* Hear(uint32_t vcpu_id, v1::RunState state, uint64_t revision = 12,
+                                       uint64_t report_word = 0) {
     v1::WatchHintsResponse message;
     v1::VcpuHint* hint = message.mutable_delta()->add_vcpus();
     hint->set_vcpu_id(vcpu_id);
