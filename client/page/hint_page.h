@@ -87,7 +87,13 @@ struct lockhost_hint_header {
    * and that a vCPU does not run is believed for two looks.
    */
   uint32_t sampled_every_ns;
-  uint64_t reserved[2]; /* zero */
+  /*
+   * The lease of thread pages (client/page/thread_page.h), likewise written by the guest agent
+   * in its own page alone: those of this generation count while CLOCK_MONOTONIC is below this.
+   * Apart from the lease above, for threads are known where no host is heard, too.
+   */
+  uint64_t threads_valid_until_ns;
+  uint64_t threads_generation; /* 0: no thread page counts */
 };
 
 struct lockhost_hint_slot {
@@ -117,6 +123,7 @@ LOCKHOST_ABI_ASSERT(sizeof(struct lockhost_hint_slot) == 64, "slot is one cache 
 #ifndef __BPF__
 LOCKHOST_ABI_ASSERT(offsetof(struct lockhost_hint_header, generation) == 24, "ABI");
 LOCKHOST_ABI_ASSERT(offsetof(struct lockhost_hint_header, valid_until_ns) == 32, "ABI");
+LOCKHOST_ABI_ASSERT(offsetof(struct lockhost_hint_header, threads_valid_until_ns) == 48, "ABI");
 LOCKHOST_ABI_ASSERT(offsetof(struct lockhost_hint_slot, witness) == 8, "ABI");
 LOCKHOST_ABI_ASSERT(offsetof(struct lockhost_hint_slot, lock_holder_preemptions) == 40, "ABI");
 #endif
