@@ -88,13 +88,20 @@ lockhost_status_code_t MapPageFiles(const char* hint_path, const char* report_pa
   return result;
 }
 
-lockhost_status_code_t MapPagesOfAgent(const char* socket_path, lockhost_pages* pages) {
+lockhost_status_code_t MapPagesOfAgent(const char* socket_path, lockhost_pages* pages,
+                                       const ThreadWish* wish, ThreadsState* state) {
   *pages = {};
-  int hint_fd = -1, report_fd = -1;
-  if (!ReceivePages(socket_path, &hint_fd, &report_fd)) return LOCKHOST_STATUS_NO_PAGE;
-  const lockhost_status_code_t result = MapPages(hint_fd, report_fd, pages);
-  Close(hint_fd);
-  Close(report_fd);
+  AgentAnswer answer;
+  const int64_t* offset = wish != nullptr ? &wish->number_offset : nullptr;
+  if (!ReceivePages(socket_path, offset, &answer)) return LOCKHOST_STATUS_NO_PAGE;
+  const lockhost_status_code_t result = MapPages(answer.hint_fd, answer.report_fd, pages);
+  if (wish != nullptr && result == LOCKHOST_STATUS_HINTS) {
+    answer.threads.mapped = MapThreadPage(answer.thread_fd, pages->hints, wish->threads);
+  }
+  if (state != nullptr) *state = answer.threads;
+  Close(answer.hint_fd);
+  Close(answer.report_fd);
+  Close(answer.thread_fd);
   return result;
 }
 

@@ -6,6 +6,10 @@
 //               0 = free; 0x7fff = taken on a vCPU that is not known. Says where the
 //               holder *was*: it may have migrated, so this is a hint for waiters and
 //               never decides who owns the lock.
+//               Where the process has a thread page (client/page/thread_page.h) it is the
+//               holder's thread slot plus 1, and the page says where that thread is. Of a word
+//               taken before the page came, or since it went, the wrong one of the two is read,
+//               until it is taken again.
 //   bit 15      native: taken by native operations, on a vCPU that is not told. All the
 //               other bits above are clear, and no waiter sets any.
 //   bits 16-28  claim time: when the lock was last claimed (or the first sleeper lay down), in
@@ -76,18 +80,26 @@ inline constexpr uint32_t kClaimEvery = 8;  // units: 2.1 ms
 inline constexpr uint64_t kClaimHoldsNs = 20'000;
 
 static_assert(LOCKHOST_MAX_SLOTS < kUnknownHolder);
+static_assert(LOCKHOST_MAX_THREAD_SLOTS < kUnknownHolder);
 
 // The holder bits of a lock taken on `vcpu`; never 0.
 constexpr uint32_t HolderTag(uint32_t vcpu) {
   return vcpu < kUnknownHolder - 1 ? vcpu + 1 : kUnknownHolder;
 }
 
+// The holder bits of a lock that the thread takes on `vcpu`; never 0.
+inline uint32_t OwnTag(const lockhost_env& env, const lockhost_thread& self, uint32_t vcpu) {
+  if (lockhost_thread_slots(env.threads) == 0) return HolderTag(vcpu);
+  return self.number != 0 ? self.number : kUnknownHolder;
+}
+
 constexpr bool IsHeld(uint32_t word) { return (word & kHolderMask) != 0; }
 
 constexpr bool IsHeldNatively(uint32_t word) { return (word & kNativeBit) != 0; }
 
-// REQUIRES: IsHeld(word).
-constexpr uint32_t HolderVcpu(uint32_t word) {
+// The vCPU, or the thread slot, that the word names; LOCKHOST_UNKNOWN_VCPU: none. Whoever may
+// write the word may have written any number. REQUIRES: IsHeld(word).
+constexpr uint32_t HolderName(uint32_t word) {
   const uint32_t tag = word & kHolderMask & ~kNativeBit;
   return tag == kUnknownHolder ? LOCKHOST_UNKNOWN_VCPU : tag - 1;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The process side of the library: C ABI, attaching, the numbers of threads.
+// The process side of the library: C ABI, attaching, the names of threads.
 #include "client/lock/lockhost.h"
 
 #include <fcntl.h>
@@ -18,15 +18,22 @@
 #include "client/lock/sanitizer.h"
 #include "client/lock/settings.h"
 #include "client/lock/spin_core.h"
+#include "client/lock/thread_slots.h"
 
 namespace lockhost::lock {
 namespace {
 
-constexpr lockhost_env kEnvWithoutPages = {
-    .platform = &kLinuxPlatform, .context = nullptr, .pages = {}, .operations = nullptr};
+constexpr lockhost_env kEnvWithoutPages = {.platform = &kLinuxPlatform,
+                                           .context = nullptr,
+                                           .pages = {},
+                                           .operations = nullptr,
+                                           .threads = nullptr};
 
-constexpr lockhost_env kSharedEnvWithoutPages = {
-    .platform = &kSharedPlatform, .context = nullptr, .pages = {}, .operations = nullptr};
+constexpr lockhost_env kSharedEnvWithoutPages = {.platform = &kSharedPlatform,
+                                                 .context = nullptr,
+                                                 .pages = {},
+                                                 .operations = nullptr,
+                                                 .threads = nullptr};
 
 lockhost_env attached_shared_env;  // as the next
 lockhost_env attached_env;         // written once, under attach_once
@@ -71,8 +78,21 @@ lockhost_status_code_t AttachAsSet(lockhost_pages* pages, ModeSetting* mode) {
   if (const char* path = Setting("LOCKHOST_HINT_PAGE"); path != nullptr) {
     return MapPageFiles(path, SettingOr("LOCKHOST_REPORT_PAGE", ""), pages);
   }
-  return MapPagesOfAgent(SettingOr("LOCKHOST_PAGE_SOCKET", "/run/lockhost-guest/pages.sock"),
-                         pages);
+  // Before the answer: a child may be forked at any moment.
+  pthread_atfork(nullptr, nullptr, DropThreads);
+  const ThreadWish wish = {.number_offset = NumberOffset(), .threads = &process_threads};
+  return MapPagesOfAgent(SettingOr("LOCKHOST_PAGE_SOCKET", "/run/lockhost-guest/pages.sock"), pages,
+                         &wish, &threads_state);
+}
+
+// Lock words of this process name threads from now on. True if there is a thread page.
+bool BeginToNameThreads() {
+  if (lockhost_thread_slots(&process_threads) == 0) return false;
+  WatchThreadEnds();
+  process_threads.vcpu_of_cpu = cpu_ids.of_cpu;
+  process_threads.cpu_count = kMaxCpus;
+  attached_env.threads = &process_threads;
+  return true;
 }
 
 void AttachOnce() {
@@ -82,6 +102,7 @@ void AttachOnce() {
   ModeSetting mode = ModeSetting::kAuto;
   const lockhost_status_code_t result = AttachAsSet(&attached_env.pages, &mode);
   if (result == LOCKHOST_STATUS_HINTS) LearnApicIds();
+  const bool names_threads = BeginToNameThreads();
   process_state.operations.setting = static_cast<uint32_t>(mode);
   const bool native = FollowMode(attached_env, kLinuxPlatform.now_ns(nullptr));
   __atomic_store_n(&process_env, &attached_env, __ATOMIC_RELEASE);
@@ -89,7 +110,8 @@ void AttachOnce() {
   attached_shared_env.pages = attached_env.pages;
   __atomic_store_n(&shared_env, &attached_shared_env, __ATOMIC_RELEASE);
   if (result == LOCKHOST_STATUS_HINTS || native) {
-    __atomic_store_n(&process_state.attached, kAttached, __ATOMIC_RELEASE);
+    __atomic_store_n(&process_state.attached, names_threads ? kAttached | kNamesThreads : kAttached,
+                     __ATOMIC_RELEASE);
   }
   __atomic_store_n(&attach_result, result, __ATOMIC_RELEASE);
   errno = saved;
@@ -125,6 +147,8 @@ constexpr CpuIds Identity() {
 
 const lockhost_env* process_env = &kEnvWithoutPages;
 const lockhost_env* shared_env = &kSharedEnvWithoutPages;
+lockhost_threads process_threads = {};
+ThreadsState threads_state = {};
 uint32_t attach_result = LOCKHOST_STATUS_NOT_ATTACHED;
 constinit ProcessState process_state = {.attached = 0, .operations = {}};
 const volatile uint32_t no_cpu = kNowhere - 1;
@@ -140,6 +164,11 @@ constinit CpuIds cpu_ids = Identity();
 
 void Attach() { pthread_once(&attach_once, AttachOnce); }
 
+void DropThreads() {
+  __atomic_store_n(&process_threads.slot_count, 0, __ATOMIC_RELEASE);
+  __atomic_fetch_and(&process_state.attached, ~kNamesThreads, __ATOMIC_RELEASE);
+}
+
 uint32_t CurrentVcpu() {
   const uint32_t cpu = CurrentCpu();
   return cpu < kMaxCpus ? __atomic_load_n(&cpu_ids.of_cpu[cpu], __ATOMIC_RELAXED)
@@ -152,19 +181,25 @@ void FindPlace(ThreadState& thread) {
     thread.cpu = &RseqArea()->cpu_id;
     thread.place = Place(thread);
   }
+  const lockhost_env& env = ProcessEnv();
+  if (thread.self.number == 0 && lockhost_thread_slots(env.threads) != 0) {
+    __atomic_store_n(&thread.self.number, TakeThreadNumber(), __ATOMIC_RELAXED);
+  }
   const uint32_t vcpu = CurrentVcpu();
-  thread.tag = HolderTag(vcpu);
-  thread.report_word = ReportPlace(ProcessEnv().pages, vcpu, &thread.unread);
+  thread.tag = OwnTag(env, thread.self, vcpu);
+  thread.report_word = ReportPlace(env.pages, vcpu, &thread.unread);
 }
 
 void LockSlow(uint32_t* word) {
   Attach();
+  FollowThreads();
   lockhost_core_lock(&ProcessEnv(), word);
   TellAcquired(word);
 }
 
 bool LockSlowUntil(uint32_t* word, uint64_t deadline_ns) {
   Attach();
+  FollowThreads();
   return TellIfAcquired(lockhost_core_lock_until(&ProcessEnv(), word, deadline_ns) != 0, word);
 }
 

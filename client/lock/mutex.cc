@@ -12,12 +12,14 @@ namespace lockhost::lock {
 
 void MutexLockSlow(uint32_t* word) {
   Attach();
+  FollowThreads();
   lockhost_core_mutex_lock_until(&ProcessEnv(), word, UINT64_MAX);
   TellAcquired(word);
 }
 
 bool MutexLockSlowUntil(uint32_t* word, lockhost_clock_t clock, uint64_t deadline_ns) {
   Attach();
+  FollowThreads();
   return TellIfAcquired(MutexLockUntil(ProcessEnv(), word, {clock, deadline_ns}), word);
 }
 

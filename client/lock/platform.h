@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 #include "client/page/hint_reader.h"
+#include "client/page/thread_reader.h"
 
-#define LOCKHOST_UNKNOWN_VCPU UINT32_MAX
+#define LOCKHOST_UNKNOWN_VCPU LOCKHOST_UNKNOWN_CPU
 
 /* What a waiter is doing; handed to `pause` and `wait` for whoever measures. */
 struct lockhost_waiting {
@@ -29,6 +30,8 @@ struct lockhost_thread {
   uint64_t report;
   uint32_t held;         /* locks it holds now, those held natively apart */
   uint32_t* native_word; /* the lock that it holds by native operations; null: none */
+  /* Its slot in the thread page plus 1, 0: none. The guest agent's BPF program reads it here. */
+  uint32_t number;
 };
 
 /* By what operations free locks are taken, and what that follows from: lock_mode.h. */
@@ -68,6 +71,8 @@ struct lockhost_env {
   void* context;
   struct lockhost_pages pages;
   struct lockhost_operations* operations; /* null: paravirtual for ever */
+  /* With slots, lock words name threads instead of vCPUs: lock_word.h. Null: they never do. */
+  const struct lockhost_threads* threads;
 };
 
 #endif /* LOCKHOST_CLIENT_LOCK_PLATFORM_H_ */

@@ -21,6 +21,8 @@ struct ProcessState {
 };
 extern constinit ProcessState process_state;
 inline constexpr uint32_t kAttached = 1u << 31;
+// Beside it while locks name threads: as it comes and goes each thread looks for its place anew.
+inline constexpr uint32_t kNamesThreads = 1u << 30;
 
 // What the fast path knows of its thread. To find the vCPU and its report word takes four
 // loads, each of which needs the one before, and nothing overlaps them with the atomic
@@ -30,7 +32,7 @@ struct ThreadState {
   // Where the kernel keeps the CPU that this thread runs on (its rseq area), once that is known.
   const volatile uint32_t* cpu;
   uint32_t place;         // Place() for which the rest is right
-  uint32_t tag;           // HolderTag() of the vCPU
+  uint32_t tag;           // OwnTag(): of the vCPU, or of the thread
   uint64_t* report_word;  // of the vCPU, or `unread`; null: no report page
   uint64_t unread;        // takes the reports of a vCPU without a slot
   lockhost_thread self;
@@ -44,8 +46,9 @@ extern constinit thread_local ThreadState this_thread [[gnu::tls_model("initial-
 inline constexpr uint32_t kNowhere = kAttached - 1;
 extern const volatile uint32_t no_cpu;
 
-// Fills in all of `thread` for where it is now; numbers it at the first call. Numbers are handed
-// out round robin and never taken back: two threads may share one, which a report may.
+// Fills in all of `thread` for where it is now; names it at the first call, for its reports. These
+// names are handed out round robin and never taken back: two threads may share one, which a report
+// may. Slots of the thread page are not shared: thread_slots.h.
 void FindPlace(ThreadState& thread);
 
 // The environment of this process: published once, with release order, and never
@@ -64,11 +67,27 @@ extern CpuIds cpu_ids;
 // date on return.
 uint32_t CurrentVcpu();
 
+// What the guest's scheduler says of this process' threads: no slots until it is attached, nor in
+// a child of fork(), nor once the agent that wrote the page is gone.
+extern lockhost_threads process_threads;
+struct ThreadsState;
+extern ThreadsState threads_state;  // attach.h; written before attach_result
+// From now on lock words name vCPUs, for good.
+void DropThreads();
+
 // Maps the pages; only the first call does anything.
 void Attach();
 
 inline const lockhost_env& ProcessEnv() { return *__atomic_load_n(&process_env, __ATOMIC_ACQUIRE); }
 inline const lockhost_env& SharedEnv() { return *__atomic_load_n(&shared_env, __ATOMIC_ACQUIRE); }
+
+// Drops a thread page that nobody will write any more. Called by whoever waits.
+inline void FollowThreads() {
+  if (__builtin_expect(lockhost_thread_slots(&process_threads) != 0, 0) &&
+      !lockhost_threads_are_written(&process_threads)) {
+    DropThreads();
+  }
+}
 
 inline uint32_t Attached() { return __atomic_load_n(&process_state.attached, __ATOMIC_ACQUIRE); }
 inline bool IsAttached() { return Attached() != 0; }

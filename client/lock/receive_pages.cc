@@ -28,49 +28,87 @@ int ConnectTo(const char* path) {
   return -1;
 }
 
-// What the kernel could not fit in was closed by it.
-int Descriptors(msghdr* message, int* fds) {
-  int count = 0;
-  for (cmsghdr* part = CMSG_FIRSTHDR(message); part != nullptr; part = CMSG_NXTHDR(message, part)) {
+// Receives one message: its text, as far as there is room, and at most `room` descriptors, which
+// are the caller's. Returns the bytes of text; *count is set in any case.
+ssize_t Receive(int connection, void* text, size_t bytes, int* fds, int room, int* count) {
+  iovec part_of_text = {.iov_base = text, .iov_len = bytes};
+  alignas(cmsghdr) char control[CMSG_SPACE(kPages * sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &part_of_text;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  *count = 0;
+  const ssize_t got = recvmsg(connection, &message, MSG_CMSG_CLOEXEC);
+  if (got < 0) return got;
+  // What the kernel could not fit in was closed by it.
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+       part = CMSG_NXTHDR(&message, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-    const auto got = static_cast<int>((part->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-    for (int i = 0; i < got; ++i) {
+    const size_t here = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < here; ++i) {
       int fd = -1;
-      memcpy(&fd, CMSG_DATA(part) + static_cast<size_t>(i) * sizeof(int), sizeof(int));
-      if (count < kPages) {
-        fds[count++] = fd;
+      memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
+      if (*count < room) {
+        fds[(*count)++] = fd;
       } else {
         close(fd);
       }
     }
   }
-  return count;
+  return got;
 }
 
-}  // namespace
-
-bool ReceivePages(const char* socket_path, int* hint_fd, int* report_fd) {
-  const int connection = ConnectTo(socket_path);
-  if (connection < 0) return false;
-  char version = 0;
-  iovec text = {.iov_base = &version, .iov_len = sizeof(version)};
-  alignas(cmsghdr) char control[CMSG_SPACE(kPages * sizeof(int))] = {};
-  msghdr message = {};
-  message.msg_iov = &text;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  const bool heard = recvmsg(connection, &message, MSG_CMSG_CLOEXEC) == sizeof(version);
-  close(connection);
+bool ReceiveBoth(int connection, AgentAnswer* answer) {
+  char words[2] = {0, LOCKHOST_THREADS_UNKNOWN};  // the version, and what of threads
   int fds[kPages] = {-1, -1};
-  const int count = heard ? Descriptors(&message, fds) : 0;
-  if (count == kPages && version == LOCKHOST_PAGE_ABI_VERSION) {
-    *hint_fd = fds[0];
-    *report_fd = fds[1];
+  int count = 0;
+  const ssize_t got = Receive(connection, words, sizeof(words), fds, kPages, &count);
+  if (got >= 1 && count == kPages && words[0] == LOCKHOST_PAGE_ABI_VERSION) {
+    answer->hint_fd = fds[0];
+    answer->report_fd = fds[1];
+    const bool known = words[1] >= 0 && words[1] <= LOCKHOST_THREADS_REFUSED;
+    if (known) answer->threads.offer = static_cast<lockhost_threads_offer>(words[1]);
     return true;
   }
   for (int i = 0; i < count; ++i) close(fds[i]);
   return false;
+}
+
+void AskForThreads(int connection, int64_t number_offset, AgentAnswer* answer) {
+  const lockhost_thread_request request = {.magic = LOCKHOST_THREAD_REQUEST_MAGIC,
+                                           .abi_version = LOCKHOST_PAGE_ABI_VERSION,
+                                           .number_offset = number_offset,
+                                           .reserved = {}};
+  if (send(connection, &request, sizeof(request), MSG_NOSIGNAL) != sizeof(request)) return;
+  lockhost_thread_reply reply = {};
+  int count = 0;
+  const ssize_t got =
+      Receive(connection, &reply, sizeof(reply), &answer->thread_fd, /*room=*/1, &count);
+  if (got != sizeof(reply) || reply.result >= LOCKHOST_THREAD_RESULT_COUNT) return;
+  answer->threads.result = static_cast<lockhost_thread_result>(reply.result);
+}
+
+}  // namespace
+
+bool ReceivePages(const char* socket_path, const int64_t* number_offset, AgentAnswer* answer) {
+  *answer = {};
+  const int connection = ConnectTo(socket_path);
+  if (connection < 0) return false;
+  const bool received = ReceiveBoth(connection, answer);
+  if (received && number_offset != nullptr && answer->threads.offer == LOCKHOST_THREADS_ON) {
+    AskForThreads(connection, *number_offset, answer);
+  }
+  close(connection);
+  return received;
+}
+
+bool ReceivePages(const char* socket_path, int* hint_fd, int* report_fd) {
+  AgentAnswer answer;
+  if (!ReceivePages(socket_path, nullptr, &answer)) return false;
+  *hint_fd = answer.hint_fd;
+  *report_fd = answer.report_fd;
+  return true;
 }
 
 }  // namespace lockhost::lock

@@ -51,7 +51,7 @@ class Wait {
         deadline_ns_(deadline_ns),
         self_(*self),
         vcpu_(vcpu),
-        tag_(HolderTag(vcpu)) {}
+        tag_(OwnTag(env, *self, vcpu)) {}
 
   // The waiter has slept on the word already; `woken`: perhaps by a kick.
   void HasSlept(bool woken) {
@@ -99,28 +99,40 @@ class Wait {
     if (looked_ns_ != 0) BoundBackoff(now_ns - looked_ns_);
     looked_ns_ = now_ns;
     paused_ = 0;
-    const uint32_t holder = HolderVcpu(seen);
-    const uint64_t progress = ReportWordOf(env_, holder);
-    if (holder != waiting_.awaited_vcpu || progress != progress_ || stalled_since_ns_ == 0) {
-      waiting_.awaited_vcpu = holder;
+    const uint32_t name = HolderName(seen);
+    const lockhost_thread_view holder = WhatIsKnownOf(name, now_ns);
+    const uint64_t progress = ReportWordOf(env_, holder.vcpu);
+    if (name != holder_ || holder.vcpu != waiting_.awaited_vcpu || progress != progress_ ||
+        stalled_since_ns_ == 0) {
+      holder_ = name;
+      waiting_.awaited_vcpu = holder.vcpu;
       progress_ = progress;
       stalled_since_ns_ = changed_ns_ = now_ns;
       if (began_ns_ == 0) began_ns_ = now_ns;
-      ReportWaiting(env_, vcpu_, holder);
+      ReportWaiting(env_, vcpu_, holder.vcpu);
     } else if (is_busy_ && (heir_ || !HasSleepers(seen)) &&
                now_ns - changed_ns_ < kLongestUnseenNs) {
       stalled_since_ns_ = now_ns;
     }
-    MarkAwaited(env_, holder);
+    MarkAwaited(env_, holder.vcpu);
     RingIfArmed(env_);
-    waiting_.believed_state = lockhost_read_hint(&env_.pages, holder, now_ns);
+    waiting_.believed_state = lockhost_read_hint(&env_.pages, holder.vcpu, now_ns);
     const bool native = FollowMode(env_, now_ns);
     return Advise({.holder_state = waiting_.believed_state,
                    .hints_are_prompt = lockhost_hints_are_prompt(&env_.pages) != 0,
-                   .holder_on_my_vcpu = holder == vcpu_,
+                   .holder_on_my_vcpu = holder.vcpu == vcpu_,
                    .holder_may_sleep = holder_may_sleep_,
                    .holder_is_native = native && IsHeldNatively(seen),
-                   .stalled_ns = now_ns - stalled_since_ns_});
+                   .stalled_ns = now_ns - stalled_since_ns_,
+                   .holder_thread = holder.state});
+  }
+
+  // The word names a vCPU, or a thread whose vCPU the thread page tells.
+  lockhost_thread_view WhatIsKnownOf(uint32_t name, uint64_t now_ns) const {
+    if (lockhost_thread_slots(env_.threads) == 0) {
+      return {LOCKHOST_THREAD_STATE_UNSPECIFIED, name};
+    }
+    return lockhost_read_thread(env_.threads, name, now_ns);
   }
 
   // Not longer than kLongestBackoffNs, by the time that the last pauses took: what a pause
@@ -238,7 +250,7 @@ class Wait {
     looked_ns_ = 0;
     ReportWaiting(env_, vcpu_, LOCKHOST_UNKNOWN_VCPU);
     vcpu_ = env_.platform->current_vcpu(env_.context);
-    tag_ = HolderTag(vcpu_);
+    tag_ = OwnTag(env_, self_, vcpu_);
   }
 
   const lockhost_env& env_;
@@ -259,6 +271,7 @@ class Wait {
   uint32_t paused_ = 0;               // pauses since the last look
   uint64_t nap_ns_ = kFirstNapNs;     // how long the next nap may last
   uint64_t looked_ns_ = 0;            // the time of the last look
+  uint32_t holder_ = 0;               // whom the word named at the last look
   uint64_t progress_ = 0;             // the holder's report word at the last look
   uint64_t stalled_since_ns_ = 0;     // 0: not yet looked
   lockhost_waiting waiting_ = {.awaited_vcpu = LOCKHOST_UNKNOWN_VCPU,
@@ -286,7 +299,7 @@ int lockhost_core_trylock(const lockhost_env* env, uint32_t* word) {
     if (lock::IsHeld(seen)) return 0;
   }
   const uint32_t vcpu = env->platform->current_vcpu(env->context);
-  if (!lock::TryTakeFree(word, lock::HolderTag(vcpu))) return 0;
+  if (!lock::TryTakeFree(word, lock::OwnTag(*env, self, vcpu))) return 0;
   lock::ReportTaken(*env, vcpu, self);
   return 1;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
 
+#include "client/lock/attach.h"
 #include "client/lock/lock_mode.h"
 #include "client/lock/lockhost.h"
 #include "client/lock/process.h"
@@ -47,6 +48,49 @@ const char* ModeText(const lockhost_env& env) {
   }
 }
 
+const char* ResultText(const ThreadsState& state) {
+  switch (state.result) {
+    case LOCKHOST_THREAD_RESULT_GRANTED:
+      return state.mapped ? "threads not known: the guest agent that told of them has ended, or "
+                            "this is a child of fork()"
+                          : "threads not known: what the guest agent gave is no frozen BPF array";
+    case LOCKHOST_THREAD_RESULT_ALREADY:
+      return "threads not known: another copy of this library has asked for them";
+    case LOCKHOST_THREAD_RESULT_TOO_MANY:
+      return "threads not known: lockhost-guestd follows as many processes as it may";
+    case LOCKHOST_THREAD_RESULT_NONE:
+      return "threads not known: lockhost-guestd did not answer";
+    default:
+      return "threads not known: lockhost-guestd refused; its counters say why";
+  }
+}
+
+// Whether the guest's scheduler tells which threads run, and if not why.
+const char* ThreadsText(const lockhost_env& env) {
+  if (lockhost_thread_slots(env.threads) != 0) {
+    return lockhost_threads_valid(env.threads, NowNs(env))
+               ? "threads known"
+               : "threads not known: lockhost-guestd has not been heard for seconds";
+  }
+  switch (threads_state.offer) {
+    case LOCKHOST_THREADS_ON:
+      return ResultText(threads_state);
+    case LOCKHOST_THREADS_OFF:
+      return "threads not known: lockhost-guestd runs with --threads=off";
+    case LOCKHOST_THREADS_UNPRIVILEGED:
+      return "threads not known: lockhost-guestd lacks CAP_BPF and CAP_PERFMON";
+    case LOCKHOST_THREADS_NO_BTF:
+      return "threads not known: the kernel has no BTF";
+    case LOCKHOST_THREADS_PID_NAMESPACE:
+      return "threads not known: lockhost-guestd is not in the first pid namespace";
+    case LOCKHOST_THREADS_REFUSED:
+      return "threads not known: the kernel does not take the BPF programs; lockhost-guestd's log "
+             "says why";
+    default:
+      return "threads not known: nobody tells";
+  }
+}
+
 }  // namespace
 }  // namespace lockhost::lock
 
@@ -89,8 +133,9 @@ size_t lockhost_describe(char* text, size_t bytes) {
   const lockhost_pages& pages = env.pages;
   const int length = pages.hints == nullptr
                          ? snprintf(text, bytes, "%s; %s", status, mode)
-                         : snprintf(text, bytes, "%s; path %s, %u slots, %s; %s", status,
+                         : snprintf(text, bytes, "%s; path %s, %u slots, %s; %s; %s", status,
                                     lockhost::lock::PathName(pages), pages.hint_slots,
-                                    pages.reports != nullptr ? "reports" : "no reports", mode);
+                                    pages.reports != nullptr ? "reports" : "no reports", mode,
+                                    lockhost::lock::ThreadsText(env));
   return length > 0 ? static_cast<size_t>(length) : 0;
 }

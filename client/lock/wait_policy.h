@@ -12,7 +12,7 @@
 
 #include <cstdint>
 
-#include "client/page/hint_page.h"
+#include "client/page/thread_page.h"
 
 namespace lockhost::lock {
 
@@ -35,26 +35,33 @@ struct WaitView {
   bool holder_may_sleep;   // a mutex: that the vCPU runs does not say that the holder does
   bool holder_is_native;   // in native mode: each vCPU has a CPU, that of the holder too
   uint64_t stalled_ns;     // since the lock last changed hands before my eyes
+  uint32_t holder_thread;  // enum lockhost_thread_state, by the guest's own scheduler
 };
+
+// How long to spin on a holder that is not known not to run.
+constexpr uint64_t SpinLimitNs(const WaitView& view) {
+  const bool on_guest_cpu = view.holder_thread == LOCKHOST_THREAD_STATE_ON_CPU;
+  const bool may_sleep = view.holder_may_sleep && !on_guest_cpu;
+  if (may_sleep) return kBlindSpinNs;
+  if (view.holder_is_native) return kRunningSpinNs;
+  if (view.holder_state == LOCKHOST_RUN_STATE_RUNNING) {
+    return view.hints_are_prompt ? kRunningSpinNs : kBlindSpinNs;
+  }
+  // Where nothing is known of vCPUs there may be none, and the guest's CPU is a real one.
+  return on_guest_cpu ? kRunningSpinNs : kBlindSpinNs;
+}
 
 constexpr Advice Advise(const WaitView& view) {
   if (view.holder_on_my_vcpu) return Advice::kPark;
-  if (view.holder_is_native && !view.holder_may_sleep) {
-    return view.stalled_ns < kRunningSpinNs ? Advice::kSpin : Advice::kPark;
+  if (view.holder_thread == LOCKHOST_THREAD_STATE_PREEMPTED ||
+      view.holder_thread == LOCKHOST_THREAD_STATE_ASLEEP) {
+    return Advice::kPark;
   }
-  switch (view.holder_state) {
-    case LOCKHOST_RUN_STATE_PREEMPTED:
-    case LOCKHOST_RUN_STATE_HALTED:
-    case LOCKHOST_RUN_STATE_EXITED:
-      return Advice::kPark;
-    case LOCKHOST_RUN_STATE_RUNNING:
-      if (view.hints_are_prompt && !view.holder_may_sleep) {
-        return view.stalled_ns < kRunningSpinNs ? Advice::kSpin : Advice::kPark;
-      }
-      [[fallthrough]];
-    default:
-      return view.stalled_ns < kBlindSpinNs ? Advice::kSpin : Advice::kPark;
-  }
+  const bool vcpu_is_off = view.holder_state == LOCKHOST_RUN_STATE_PREEMPTED ||
+                           view.holder_state == LOCKHOST_RUN_STATE_HALTED ||
+                           view.holder_state == LOCKHOST_RUN_STATE_EXITED;
+  if (vcpu_is_off && !(view.holder_is_native && !view.holder_may_sleep)) return Advice::kPark;
+  return view.stalled_ns < SpinLimitNs(view) ? Advice::kSpin : Advice::kPark;
 }
 
 }  // namespace lockhost::lock

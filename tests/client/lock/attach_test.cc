@@ -205,6 +205,49 @@ TEST_F(AttachTest, AnAgentThatSaysNothingIsNotWaitedForLong) {
   EXPECT_EQ(MapPagesOfAgent(agent.path(), &pages_), LOCKHOST_STATUS_NO_PAGE);
 }
 
+// An agent of before, which says one byte, is not asked for threads.
+TEST_F(AttachTest, AnOlderAgentGivesPagesWithoutThreads) {
+  const int hints = Page(Bytes(GoodHints(), 8 * 64));
+  const int reports = Page(Bytes(GoodReports(), 8 * 128));
+  const FakeAgent agent(LOCKHOST_PAGE_ABI_VERSION, {hints, reports});
+  lockhost_threads threads = {};
+  const ThreadWish wish = {.number_offset = -64, .threads = &threads};
+  ThreadsState state = {};
+  EXPECT_EQ(MapPagesOfAgent(agent.path(), &pages_, &wish, &state), LOCKHOST_STATUS_HINTS);
+  EXPECT_EQ(pages_.hint_slots, 8u);
+  EXPECT_EQ(state.offer, LOCKHOST_THREADS_UNKNOWN);
+  EXPECT_EQ(state.result, LOCKHOST_THREAD_RESULT_NONE);
+  EXPECT_FALSE(state.mapped);
+  EXPECT_EQ(lockhost_thread_slots(&threads), 0u);
+}
+
+constexpr char kFdinfo[] =
+    "pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t1057\nmap_type:\t2\nkey_size:\t4\n"
+    "value_size:\t64\nmax_entries:\t1025\nmap_flags:\t0x400\nmap_extra:\t0x0\n"
+    "memlock:\t69632\nmap_id:\t9\nfrozen:\t1\n";
+
+TEST(FrozenArrayTest, ReadsFdinfo) {
+  EXPECT_EQ(FrozenArrayBytes(kFdinfo, strlen(kFdinfo)), 1025u * 64);
+}
+
+TEST(FrozenArrayTest, AnythingElseIsNone) {
+  const auto with = [](const std::string& from, const std::string& to) {
+    std::string text = kFdinfo;
+    text.replace(text.find(from), from.size(), to);
+    return FrozenArrayBytes(text.data(), text.size());
+  };
+  EXPECT_EQ(with("map_type:\t2", "map_type:\t1"), 0u);
+  EXPECT_EQ(with("frozen:\t1", "frozen:\t0"), 0u);
+  EXPECT_EQ(with("frozen:\t1\n", ""), 0u);
+  EXPECT_EQ(with("value_size:\t64", "value_size:\t8"), 0u);
+  EXPECT_EQ(with("max_entries:\t1025", "max_entries:\t1"), 0u);
+  EXPECT_EQ(with("max_entries:\t1025", "max_entries:\t99999999999999999999"), 0u);
+  EXPECT_EQ(with("max_entries:\t1025", "max_entries:\t-5"), 0u);
+  for (size_t size = 0; size < strlen(kFdinfo); ++size) {
+    EXPECT_EQ(FrozenArrayBytes(kFdinfo, size), 0u) << "cut off after " << size;
+  }
+}
+
 class ApicIdsTest : public testing::Test {
  protected:
   ApicIdsTest() { std::iota(ids_.begin(), ids_.end(), uint16_t{0}); }

@@ -96,7 +96,7 @@ class SpinCoreTest : public testing::Test {
 
   lockhost_env env_ = {};
   lockhost_operations operations_ = {};
-  lockhost_thread thread_ = {.report = kMyName, .held = 0, .native_word = nullptr};
+  lockhost_thread thread_ = {.report = kMyName, .held = 0, .native_word = nullptr, .number = 0};
   uint32_t word_ = 0;
   uint64_t now_ns_ = 1;
   uint64_t pause_ns_ = 1'000;

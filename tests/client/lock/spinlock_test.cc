@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+#include "client/lock/mutex.h"
+#include "client/lock/process.h"
 #include "tests/client/lock/library_pages.h"
 
 namespace lockhost {
@@ -104,6 +106,79 @@ TEST(SpinLockTest, ExcludesWhilePagesAreFilledWithGarbage) {
     });
     SpinLock lock;
     EXPECT_EQ(Hammer(lock, 4, 20'000), 80'000u);
+    stop = true;
+    vandal.join();
+  });
+}
+
+// A thread page that the test writes, in place of the kernel.
+class HostileThreads {
+ public:
+  HostileThreads() : page_(LOCKHOST_THREAD_PAGE_BYTES(kThreadSlots)) {
+    auto* header = pages_.hints.as<lockhost_hint_header>();
+    header->threads_valid_until_ns = UINT64_MAX;
+    header->threads_generation = 1;
+    EXPECT_EQ(lockhost_attach(), LOCKHOST_STATUS_HINTS);
+    lock::process_threads = {
+        header,        page_.as<lockhost_thread_header>(), 1, kThreadSlots, lock::cpu_ids.of_cpu,
+        lock::kMaxCpus};
+    const_cast<lockhost_env&>(lock::ProcessEnv()).threads = &lock::process_threads;
+    __atomic_fetch_or(&lock::process_state.attached, lock::kNamesThreads, __ATOMIC_RELEASE);
+  }
+  lockhost_hint_header* lease() { return pages_.hints.as<lockhost_hint_header>(); }
+  SharedPage& page() { return page_; }
+  void SetAll(uint32_t state, uint32_t cpu) {
+    auto* slots = reinterpret_cast<lockhost_thread_slot*>(page_.as<char>() + 64);
+    for (uint32_t i = 0; i < kThreadSlots; ++i) {
+      slots[i].state_word = lockhost_thread_word(state, cpu, 1);
+    }
+  }
+
+ private:
+  static constexpr uint32_t kThreadSlots = 16;
+  Pages pages_;
+  SharedPage page_;
+};
+
+TEST(SpinLockTest, ExcludesUnderEveryFrozenStateOfThreads) {
+  for (uint32_t state = 0; state <= 5; ++state) {
+    for (const uint32_t cpu : {0u, 1u, 0xffffu}) {
+      InChild([state, cpu] {
+        HostileThreads threads;
+        threads.SetAll(state, cpu);
+        SpinLock lock;
+        EXPECT_EQ(Hammer(lock, 4, 5'000), 20'000u) << "state " << state;
+        Mutex mutex;
+        EXPECT_EQ(Hammer(mutex, 4, 2'000), 8'000u) << "state " << state;
+      });
+    }
+  }
+}
+
+TEST(SpinLockTest, ExcludesWhileTheThreadPageIsFilledWithGarbageAndDropped) {
+  InChild([] {
+    HostileThreads threads;
+    std::atomic<bool> stop = false;
+    std::thread vandal([&] {
+      std::minstd_rand random(1);
+      for (int round = 0; !stop.load(std::memory_order_relaxed); ++round) {
+        const size_t word = random() % (threads.page().bytes() / 8);
+        __atomic_store_n(threads.page().as<uint64_t>() + word, random() * 0x9e3779b97f4a7c15ull,
+                         __ATOMIC_RELAXED);
+        // The lease comes and goes; in the end its agent has been replaced.
+        if (round % 64 == 0) {
+          __atomic_store_n(&threads.lease()->threads_valid_until_ns,
+                           round % 128 == 0 ? 0 : UINT64_MAX, __ATOMIC_RELAXED);
+        }
+        if (round == 200'000) {
+          __atomic_store_n(&threads.lease()->threads_generation, 2, __ATOMIC_RELAXED);
+        }
+      }
+    });
+    SpinLock lock;
+    EXPECT_EQ(Hammer(lock, 4, 20'000), 80'000u);
+    lock::DropThreads();
+    EXPECT_EQ(Hammer(lock, 4, 5'000), 20'000u);
     stop = true;
     vandal.join();
   });

@@ -42,27 +42,94 @@ TEST(WaitPolicyTest, Table) {
       {LOCKHOST_RUN_STATE_UNSPECIFIED, false, true, 0, Advice::kPark},
   };
   for (const Row& row : rows) {
-    EXPECT_EQ(Advise({row.state, row.prompt, row.on_my_vcpu, false, false, row.stalled_ns}),
+    EXPECT_EQ(Advise({row.state, row.prompt, row.on_my_vcpu, false, false, row.stalled_ns,
+                      LOCKHOST_THREAD_STATE_UNSPECIFIED}),
               row.expected)
         << "state " << row.state << ", prompt " << row.prompt << ", on my vCPU " << row.on_my_vcpu
         << ", stalled " << row.stalled_ns << " ns";
   }
 }
 
+// A view in which all that is not said is not known.
+WaitView ViewOf(uint32_t vcpu, uint64_t stalled_ns) {
+  WaitView view = {};
+  view.holder_state = vcpu;
+  view.hints_are_prompt = true;
+  view.stalled_ns = stalled_ns;
+  return view;
+}
+
 TEST(WaitPolicyTest, AVcpuThatRunsDoesNotMakeTheHolderOfAMutexRun) {
-  EXPECT_EQ(Advise({LOCKHOST_RUN_STATE_RUNNING, true, false, true, false, kBlindSpinNs}),
-            Advice::kPark);
-  EXPECT_EQ(Advise({LOCKHOST_RUN_STATE_RUNNING, true, false, true, false, 0}), Advice::kSpin);
-  EXPECT_EQ(Advise({LOCKHOST_RUN_STATE_PREEMPTED, true, false, true, false, 0}), Advice::kPark);
+  WaitView view = ViewOf(LOCKHOST_RUN_STATE_RUNNING, kBlindSpinNs);
+  view.holder_may_sleep = true;
+  EXPECT_EQ(Advise(view), Advice::kPark);
+  view.stalled_ns = 0;
+  EXPECT_EQ(Advise(view), Advice::kSpin);
+  view.holder_state = LOCKHOST_RUN_STATE_PREEMPTED;
+  EXPECT_EQ(Advise(view), Advice::kPark);
 }
 
 TEST(WaitPolicyTest, ANativeHolderIsTakenToRunButNotForEver) {
-  WaitView view = {LOCKHOST_RUN_STATE_UNSPECIFIED, false, false, false, true, kBlindSpinNs};
+  WaitView view = ViewOf(LOCKHOST_RUN_STATE_UNSPECIFIED, kBlindSpinNs);
+  view.holder_is_native = true;
   EXPECT_EQ(Advise(view), Advice::kSpin);
   view.stalled_ns = kRunningSpinNs;
   EXPECT_EQ(Advise(view), Advice::kPark);
-  view = {LOCKHOST_RUN_STATE_UNSPECIFIED, false, false, true, true, kBlindSpinNs};
+  view.holder_may_sleep = true;
+  view.stalled_ns = kBlindSpinNs;
   EXPECT_EQ(Advise(view), Advice::kPark) << "of a mutex it may sleep";
+}
+
+// Thread and vCPU beside each other; the same for a mutex, whose holder is seen to run.
+TEST(WaitPolicyTest, TableOfThreads) {
+  constexpr uint32_t kUnknown = LOCKHOST_RUN_STATE_UNSPECIFIED;
+  constexpr uint32_t kRuns = LOCKHOST_RUN_STATE_RUNNING;
+  struct ThreadRow {
+    uint32_t thread;
+    uint32_t vcpu;
+    bool prompt;
+    uint64_t stalled_ns;
+    Advice expected;
+  };
+  const ThreadRow rows[] = {
+      // On a CPU of the guest, and nothing against the vCPU: spin as for a vCPU that runs.
+      {LOCKHOST_THREAD_STATE_ON_CPU, kUnknown, false, kRunningSpinNs - 1, Advice::kSpin},
+      {LOCKHOST_THREAD_STATE_ON_CPU, kUnknown, false, kRunningSpinNs, Advice::kPark},
+      {LOCKHOST_THREAD_STATE_ON_CPU, kRuns, true, kRunningSpinNs - 1, Advice::kSpin},
+      {LOCKHOST_THREAD_STATE_ON_CPU, kRuns, true, kRunningSpinNs, Advice::kPark},
+      // That the vCPU still runs may be old news where messages tell it.
+      {LOCKHOST_THREAD_STATE_ON_CPU, kRuns, false, kBlindSpinNs - 1, Advice::kSpin},
+      {LOCKHOST_THREAD_STATE_ON_CPU, kRuns, false, kBlindSpinNs, Advice::kPark},
+      // On a CPU of the guest that has none of the host's.
+      {LOCKHOST_THREAD_STATE_ON_CPU, LOCKHOST_RUN_STATE_PREEMPTED, true, 0, Advice::kPark},
+      {LOCKHOST_THREAD_STATE_ON_CPU, LOCKHOST_RUN_STATE_EXITED, false, 0, Advice::kPark},
+      // Descheduled by the guest, whatever its vCPU does meanwhile.
+      {LOCKHOST_THREAD_STATE_PREEMPTED, kRuns, true, 0, Advice::kPark},
+      {LOCKHOST_THREAD_STATE_PREEMPTED, kUnknown, false, 0, Advice::kPark},
+      {LOCKHOST_THREAD_STATE_ASLEEP, kRuns, true, 0, Advice::kPark},
+      {LOCKHOST_THREAD_STATE_ASLEEP, kUnknown, false, 0, Advice::kPark},
+      // A state of a later version is none.
+      {99, kUnknown, true, kBlindSpinNs - 1, Advice::kSpin},
+      {99, kUnknown, true, kBlindSpinNs, Advice::kPark},
+  };
+  for (const ThreadRow& row : rows) {
+    for (const bool may_sleep : {false, true}) {
+      WaitView view = ViewOf(row.vcpu, row.stalled_ns);
+      view.hints_are_prompt = row.prompt;
+      view.holder_thread = row.thread;
+      view.holder_may_sleep = may_sleep;
+      EXPECT_EQ(Advise(view), row.expected)
+          << "thread " << row.thread << ", vCPU " << row.vcpu << ", prompt " << row.prompt
+          << ", stalled " << row.stalled_ns << " ns, mutex " << may_sleep;
+    }
+  }
+}
+
+TEST(WaitPolicyTest, AThreadThatIsSaidToRunWhereIRunDoesNot) {
+  WaitView view = ViewOf(LOCKHOST_RUN_STATE_RUNNING, 0);
+  view.holder_thread = LOCKHOST_THREAD_STATE_ON_CPU;
+  view.holder_on_my_vcpu = true;
+  EXPECT_EQ(Advise(view), Advice::kPark);
 }
 
 TEST(ModePolicyTest, Table) {
@@ -105,14 +172,14 @@ TEST(SettingsTest, OnlyWhatIsDocumentedIsUnderstood) {
 TEST(LockWordTest, TagNamesTheVcpu) {
   for (uint32_t vcpu : {0u, 1u, 1023u, 0x7ffdu}) {
     EXPECT_TRUE(IsHeld(HolderTag(vcpu)));
-    EXPECT_EQ(HolderVcpu(HolderTag(vcpu)), vcpu);
+    EXPECT_EQ(HolderName(HolderTag(vcpu)), vcpu);
   }
 }
 
 TEST(LockWordTest, TagOfAnUnknownVcpuStillHolds) {
   for (uint32_t vcpu : {0x7ffeu, 0x7fffu, 0xffffu, 0x10000u, LOCKHOST_UNKNOWN_VCPU}) {
     EXPECT_TRUE(IsHeld(HolderTag(vcpu)));
-    EXPECT_EQ(HolderVcpu(HolderTag(vcpu)), LOCKHOST_UNKNOWN_VCPU);
+    EXPECT_EQ(HolderName(HolderTag(vcpu)), LOCKHOST_UNKNOWN_VCPU);
   }
 }
 
@@ -164,7 +231,7 @@ TEST(LockWordTest, OnlyAWordOfZeroIsTakenNativelyAndAPlainStoreFreesIt) {
   uint32_t word = 0, seen = 1, inner = 0;
   ASSERT_TRUE(TryTakeNatively(&word, self, &seen));
   EXPECT_TRUE(IsHeld(word) && IsHeldNatively(word) && !HasSleepers(word));
-  EXPECT_EQ(HolderVcpu(word), LOCKHOST_UNKNOWN_VCPU);
+  EXPECT_EQ(HolderName(word), LOCKHOST_UNKNOWN_VCPU);
   EXPECT_FALSE(TryTakeNatively(&inner, self, &seen)) << "a thread remembers one";
   EXPECT_EQ(seen, 0u);
   EXPECT_FALSE(ReleaseNatively(&inner, self));

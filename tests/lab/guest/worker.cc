@@ -58,9 +58,12 @@ Worker::Worker(const RunConfig& config, uint32_t vcpu)
       vcpu_(vcpu),
       block_(At<VcpuBlock>(config.vcpu_blocks)[vcpu]),
       shared_(*At<SharedArea>(config.shared)),
-      env_{
-          .platform = &kPlatform, .context = this, .pages = PagesOf(config), .operations = nullptr},
-      thread_{.report = vcpu + 1, .held = 0, .native_word = nullptr},
+      env_{.platform = &kPlatform,
+           .context = this,
+           .pages = PagesOf(config),
+           .operations = nullptr,
+           .threads = nullptr},
+      thread_{.report = vcpu + 1, .held = 0, .native_word = nullptr, .number = 0},
       observer_(config_, env_.pages, block_) {}
 
 bool Worker::Wait(uint32_t* word, uint32_t expected, uint64_t timeout_ns,

@@ -57,6 +57,9 @@ void __tsan_write4(void* at) { Plain(at); }
 void __tsan_write8(void* at) { Plain(at); }
 void __tsan_write16(void* at) { Plain(at); }
 
+// Of no lock word.
+uint16_t __tsan_atomic16_load(const volatile uint16_t* at, int) { return *at; }
+
 uint32_t __tsan_atomic32_load(const volatile uint32_t* at, int) { return Load(at); }
 
 void __tsan_atomic32_store(volatile uint32_t* at, uint32_t value, int order) {

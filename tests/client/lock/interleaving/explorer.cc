@@ -23,7 +23,8 @@ Explorer::Explorer(Bounds bounds, Faults faults)
   env_ = {.platform = &kPlatform,
           .context = this,
           .pages = {&hints_.header, &hints_.header, &reports_.header, kMaxThreads, kMaxThreads},
-          .operations = &operations_};
+          .operations = &operations_,
+          .threads = nullptr};
   hints_.header.valid_until_ns = UINT64_MAX;
   hints_.header.path = LOCKHOST_PAGE_PATH_DIRECT_MAP;
 }
@@ -59,7 +60,7 @@ void Explorer::RunOnce() {
 
 void Explorer::Prepare(size_t i) {
   Fibre& fibre = fibres_[i];
-  fibre.thread = {.report = i + 1, .held = 0, .native_word = nullptr};
+  fibre.thread = {.report = i + 1, .held = 0, .native_word = nullptr, .number = 0};
   fibre.quiet = fibre.unlocking = fibre.released = fibre.kicked = false;
   fibre.looks = 0;
   fibre.state = State::kDone;
