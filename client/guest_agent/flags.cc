@@ -32,6 +32,9 @@ ABSL_FLAG(absl::Duration, backoff_last, absl::Seconds(10),
           "most to wait between two attempts to reconnect");
 ABSL_FLAG(absl::Duration, lease, absl::Seconds(10),
           "longest time without a word from the host for which hints are believed");
+ABSL_FLAG(std::string, threads, "auto",
+          "auto: where the kernel lets this program, processes get to know which of their threads "
+          "run; off: they do not");
 ABSL_FLAG(std::string, stats_file, "", "write the counters there at exit, one line of JSON");
 
 namespace lockhost::guest_agent {
@@ -100,6 +103,13 @@ absl::StatusOr<GuestAgent::Options> OptionsFromFlags() {
   options.path = *path;
   options.receiver.longest_lease_ns = *lease_ns;
   return options;
+}
+
+absl::StatusOr<bool> ThreadsFlag() {
+  const std::string threads = absl::GetFlag(FLAGS_threads);
+  if (threads == "auto") return true;
+  if (threads == "off") return false;
+  return absl::InvalidArgumentError("--threads must be auto or off");
 }
 
 std::string PageSocket() { return absl::GetFlag(FLAGS_page_socket); }

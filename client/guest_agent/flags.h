@@ -13,6 +13,9 @@ namespace lockhost::guest_agent {
 // ParseProgramFlags() has run. INVALID_ARGUMENT names the flag.
 absl::StatusOr<GuestAgent::Options> OptionsFromFlags();
 
+// Whether thread pages are to be given where they can be. INVALID_ARGUMENT names the flag.
+absl::StatusOr<bool> ThreadsFlag();
+
 // Where applications get the pages. Nothing is served there if the options name files.
 std::string PageSocket();
 

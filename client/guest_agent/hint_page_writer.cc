@@ -66,6 +66,9 @@ HintPageWriter::HintPageWriter(MappedPage mapping, uint32_t slot_count,
   Store<uint32_t>(page_->path, writer_path, std::memory_order_relaxed);
   SetHost(0, LOCKHOST_MODE_UNSPECIFIED);
   SetSampledEvery(0);
+  // Of an agent before, whose programs have ended with it.
+  Store<uint64_t>(page_->threads_valid_until_ns, 0, std::memory_order_release);
+  Store<uint64_t>(page_->threads_generation, 0, std::memory_order_release);
   Store<uint64_t>(page_->magic, LOCKHOST_HINT_PAGE_MAGIC, std::memory_order_release);
 }
 

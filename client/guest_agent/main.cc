@@ -19,6 +19,8 @@ namespace {
 using lockhost::guest_agent::GuestAgent;
 using lockhost::guest_agent::HostLink;
 using lockhost::guest_agent::PageServer;
+using lockhost::guest_agent::ThreadDesk;
+using lockhost::guest_agent::ThreadStats;
 
 HostLink::Observer LogLinkEvents() {
   return {
@@ -34,8 +36,9 @@ HostLink::Observer LogLinkEvents() {
 }
 
 // What was counted, to the log and, at the end, where the flags say.
-void WriteStats(const GuestAgent& agent, const std::string& path) {
-  const std::string json = agent.stats().ToJson();
+void WriteStats(const GuestAgent& agent, const ThreadStats& threads, const std::string& path) {
+  std::string json = agent.stats().ToJson();
+  json.insert(json.size() - 1, ",\"threads\":" + threads.ToJson());
   spdlog::info("{}", json);
   if (path.empty()) return;
   FILE* file = fopen(path.c_str(), "we");
@@ -55,6 +58,22 @@ absl::StatusOr<std::unique_ptr<PageServer>> MakePages(GuestAgent::Options* optio
   return server;
 }
 
+// Thread pages are given where pages are, and where the kernel lets this process. Else all goes on
+// without.
+void OfferThreads(PageServer* pages, bool wanted, ThreadStats* stats) {
+  if (!wanted) {
+    spdlog::info("threads: off by --threads; locks do not know which threads run");
+    return pages->OfferThreads(nullptr, LOCKHOST_THREADS_OFF);
+  }
+  auto desk = ThreadDesk::Open(pages->hint_page(), {}, lockhost::MonotonicClock(), stats);
+  if (desk.ok()) {
+    spdlog::info("threads: on by BPF; locks know which threads of their process run");
+    return pages->OfferThreads(*std::move(desk), LOCKHOST_THREADS_ON);
+  }
+  spdlog::info("threads: off, {}; locks do not know which threads run", desk.status().ToString());
+  pages->OfferThreads(nullptr, lockhost::guest_agent::OfferOf(desk.status()));
+}
+
 int Refuse(const absl::Status& why) {
   spdlog::error("{}", why.ToString());
   return 1;
@@ -71,13 +90,16 @@ int main(int argc, char** argv) {
   lockhost::ParseProgramFlags(argc, argv,
                               "Writes this guest's hint page from the host's stream of hints.");
   absl::StatusOr<GuestAgent::Options> options = lockhost::guest_agent::OptionsFromFlags();
-  if (!options.ok()) {
-    spdlog::error("{}", options.status().ToString());
+  const absl::StatusOr<bool> threads = lockhost::guest_agent::ThreadsFlag();
+  for (const absl::Status& status : {options.status(), threads.status()}) {
+    if (status.ok()) continue;
+    spdlog::error("{}", status.ToString());
     return 2;
   }
   GuestAgent* running = nullptr;
-  options->on_poked = [&running] {
-    if (lockhost::guest_agent::TakeStatsRequest()) WriteStats(*running, "");
+  ThreadStats thread_stats;
+  options->on_poked = [&running, &thread_stats] {
+    if (lockhost::guest_agent::TakeStatsRequest()) WriteStats(*running, thread_stats, "");
   };
   lockhost::guest_agent::BlockSignals();
   // Inherited by gRPC's threads, whose work can wait for the next switch.
@@ -87,12 +109,13 @@ int main(int argc, char** argv) {
   auto agent = GuestAgent::Create(*std::move(options), lockhost::MonotonicClock(), LogLinkEvents());
   if (!agent.ok()) return Refuse(agent.status());
   if (*pages != nullptr) {
+    OfferThreads(pages->get(), *threads, &thread_stats);
     if (const absl::Status started = (*pages)->Start(); !started.ok()) return Refuse(started);
   }
   lockhost::RequestOrdinaryWakeups().IgnoreError();
   running = agent->get();
   lockhost::guest_agent::HandleSignals(running);
   const absl::Status status = running->Run();
-  WriteStats(*running, lockhost::guest_agent::StatsFile());
+  WriteStats(*running, thread_stats, lockhost::guest_agent::StatsFile());
   return ExitCode(status);
 }

@@ -135,25 +135,41 @@ absl::Status PageServer::Start() {
   return absl::OkStatus();
 }
 
+void PageServer::OfferThreads(std::unique_ptr<ThreadDesk> desk, lockhost_threads_offer offer) {
+  desk_ = std::move(desk);
+  offer_ = offer;
+}
+
 void PageServer::Serve() {
-  std::array<pollfd, 2> watched = {{{.fd = listener_.get(), .events = POLLIN, .revents = 0},
-                                    {.fd = stop_.get(), .events = POLLIN, .revents = 0}}};
+  constexpr size_t kOwn = 2;
   for (;;) {
-    if (poll(watched.data(), watched.size(), -1) < 0 && errno != EINTR) return;
+    std::vector<pollfd> watched = {{.fd = listener_.get(), .events = POLLIN, .revents = 0},
+                                   {.fd = stop_.get(), .events = POLLIN, .revents = 0}};
+    if (desk_ != nullptr) desk_->Watch(&watched);
+    const int timeout_ms = desk_ != nullptr ? desk_->TimeoutMs() : -1;
+    if (poll(watched.data(), watched.size(), timeout_ms) < 0 && errno != EINTR) return;
     if (watched[1].revents != 0) return;
-    const UniqueFd peer(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (peer.valid()) {
-      HandOver(peer.get());
-    } else if (errno == EMFILE || errno == ENFILE) {
-      poll(&watched[1], 1, 100);  // it stays acceptable: no busy loop for want of descriptors
-    }
+    if (desk_ != nullptr) desk_->Work(watched.data() + kOwn, watched.size() - kOwn);
+    if (watched[0].revents != 0) Accept();
   }
 }
 
-// A peer that has gone, or has no room, gets nothing.
+void PageServer::Accept() {
+  UniqueFd peer(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (peer.valid()) {
+    HandOver(peer.get());
+    if (desk_ != nullptr) desk_->Take(std::move(peer));
+  } else if (errno == EMFILE || errno == ENFILE) {
+    // It stays acceptable: no busy loop for want of descriptors.
+    pollfd stop = {.fd = stop_.get(), .events = POLLIN, .revents = 0};
+    poll(&stop, 1, 100);
+  }
+}
+
+// A peer that has gone, or has no room, gets nothing. An older library reads the first byte.
 void PageServer::HandOver(int peer) const {
-  char version = LOCKHOST_PAGE_ABI_VERSION;
-  iovec text = {.iov_base = &version, .iov_len = sizeof(version)};
+  std::array<char, 2> words = {LOCKHOST_PAGE_ABI_VERSION, static_cast<char>(offer_)};
+  iovec text = {.iov_base = words.data(), .iov_len = words.size()};
   const std::array<int, 2> fds = {hints_to_read_.get(), reports_.get()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(fds))> control{};
   msghdr message = {};

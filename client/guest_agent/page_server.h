@@ -6,9 +6,12 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/guest_agent/threads/thread_desk.h"
+#include "client/page/thread_registration.h"
 #include "common/unique_fd.h"
 
 namespace lockhost::guest_agent {
@@ -16,7 +19,8 @@ namespace lockhost::guest_agent {
 // The two pages in memory that nobody can shrink or grow (sealed memfds), and the socket at
 // which applications get them: to each that connects (SOCK_SEQPACKET) one message, the page ABI's
 // version as one byte with two descriptors, the hint page's for reading alone and the report
-// page's. It reads nothing of what they say, and waits for nobody.
+// page's; behind it a byte that says whether thread pages are given (thread_registration.h). Where
+// they are, it hears who asks for one, and nobody else; it waits for nobody.
 //
 // Applications keep their mappings, so pages outlive an agent that restarts: the service
 // manager keeps the descriptors (sd_pid_notify_with_fds(3), FDSTORE). Without one an agent that
@@ -36,18 +40,24 @@ class PageServer {
   std::string hint_page() const;
   std::string report_page() const;
 
+  // Whether thread pages are given; before Start(). Without a desk `offer` says why not.
+  void OfferThreads(std::unique_ptr<ThreadDesk> desk, lockhost_threads_offer offer);
+
   // To be called once the pages are set up. Takes the place of a socket left by an agent before.
   absl::Status Start();
 
  private:
   PageServer(std::string socket_path, UniqueFd hints, UniqueFd hints_to_read, UniqueFd reports);
   void Serve();
+  void Accept();
   void HandOver(int peer) const;
 
   const std::string socket_path_;
   const UniqueFd hints_;
   const UniqueFd hints_to_read_;
   const UniqueFd reports_;
+  std::unique_ptr<ThreadDesk> desk_;  // null: no thread pages
+  lockhost_threads_offer offer_ = LOCKHOST_THREADS_OFF;
   UniqueFd listener_;
   UniqueFd stop_;  // an eventfd
   std::thread thread_;

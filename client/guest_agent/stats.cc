@@ -30,4 +30,20 @@ std::string Stats::ToJson() const {
   return json + "}";
 }
 
+std::string ThreadStats::ToJson() const {
+  std::string json = "{";
+  Append(&json, "processes", processes);
+  Append(&json, "granted", results[LOCKHOST_THREAD_RESULT_GRANTED]);
+  Append(&json, "bad_requests", results[LOCKHOST_THREAD_RESULT_BAD_REQUEST]);
+  Append(&json, "refused_already", results[LOCKHOST_THREAD_RESULT_ALREADY]);
+  Append(&json, "refused_too_many", results[LOCKHOST_THREAD_RESULT_TOO_MANY]);
+  Append(&json, "refused_no_peer", results[LOCKHOST_THREAD_RESULT_NO_PEER]);
+  Append(&json, "refused_no_memory", results[LOCKHOST_THREAD_RESULT_NO_MEMORY]);
+  Append(&json, "bound", bound);
+  Append(&json, "unreadable", unreadable);
+  Append(&json, "out_of_range", out_of_range);
+  Append(&json, "binds_failed", binds_failed);
+  return json + "}";
+}
+
 }  // namespace lockhost::guest_agent

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 
+#include "client/page/thread_registration.h"
+
 namespace lockhost::guest_agent {
 
 // What the guest agent counts. Thread-safe.
@@ -25,6 +27,19 @@ struct Stats {
   std::atomic<uint64_t> reports_skipped{0};  // the one before was still on its way
 
   // One JSON object on one line, keys as above.
+  std::string ToJson() const;
+};
+
+// What is counted of thread pages (client/guest_agent/threads). Thread-safe.
+struct ThreadStats {
+  std::atomic<uint64_t> processes{0};                             // that have a page now
+  std::atomic<uint64_t> results[LOCKHOST_THREAD_RESULT_COUNT]{};  // answers, by kind
+  std::atomic<uint64_t> bound{0};         // threads that got to know their slot
+  std::atomic<uint64_t> unreadable{0};    // a thread's number was not in memory
+  std::atomic<uint64_t> out_of_range{0};  // or there is no such slot
+  std::atomic<uint64_t> binds_failed{0};  // the kernel had no memory for it
+
+  // As above.
   std::string ToJson() const;
 };
 

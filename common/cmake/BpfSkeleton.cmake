@@ -6,11 +6,12 @@ find_program(CLANG_EXECUTABLE NAMES clang clang-14 clang-15 clang-16 REQUIRED)
 find_program(LLVM_STRIP_EXECUTABLE NAMES llvm-strip llvm-strip-14 llvm-strip-15 llvm-strip-16 REQUIRED)
 find_program(BPFTOOL_EXECUTABLE NAMES bpftool PATHS /usr/sbin /sbin REQUIRED)
 
-# lockhost_bpf_skeleton(NAME SOURCE x.bpf.c [HEADERS ...])
-# Makes the interface target NAME; its users include "x.skel.h". HEADERS are the
-# files that the source includes: a change there rebuilds the object.
+# lockhost_bpf_skeleton(NAME SOURCE x.bpf.c FOLDER folder [HEADERS ...])
+# Makes the interface target NAME; its users include "x.skel.h". The source may include from
+# FOLDER and client/page. HEADERS are the files that it includes: a change there rebuilds the
+# object.
 function(lockhost_bpf_skeleton NAME)
-  cmake_parse_arguments(ARG "" "SOURCE" "HEADERS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SOURCE;FOLDER" "HEADERS" ${ARGN})
   get_filename_component(stem "${ARG_SOURCE}" NAME)
   string(REGEX REPLACE "\\.bpf\\.c$" "" stem "${stem}")
   set(source "${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SOURCE}")
@@ -22,13 +23,13 @@ function(lockhost_bpf_skeleton NAME)
     cmake_path(ABSOLUTE_PATH header BASE_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}")
     list(APPEND headers "${header}")
   endforeach()
-  lockhost_include_root(agent_root agent)
+  lockhost_include_root(own_root "${ARG_FOLDER}")
   lockhost_include_root(page_root client/page)
   file(MAKE_DIRECTORY "${dir}")
   add_custom_command(
     OUTPUT "${skeleton}"
     COMMAND "${CLANG_EXECUTABLE}" -g -O2 -mcpu=v3 -target bpf -D__BPF__ -D__TARGET_ARCH_x86
-            -Wall -Werror -I "${agent_root}" -I "${page_root}"
+            -Wall -Werror -I "${own_root}" -I "${page_root}"
             -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}
             -c "${source}" -o "${object}"
     COMMAND "${LLVM_STRIP_EXECUTABLE}" -g "${object}"

@@ -48,7 +48,7 @@ class KeptPagesTest : public testing::Test {
     setenv("NOTIFY_SOCKET", notified_path_.c_str(), 1);
     HandOver();
     execl(LOCKHOST_GUESTD_PROGRAM, LOCKHOST_GUESTD_PROGRAM, host.c_str(), socket.c_str(),
-          "--hint-page=", "--report-page=", "--slots=8", nullptr);
+          "--hint-page=", "--report-page=", "--slots=8", "--threads=off", nullptr);
     _exit(127);
   }
   void Kill() {

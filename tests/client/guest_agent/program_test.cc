@@ -37,6 +37,7 @@ class GuestdTest : public testing::Test {
                                     "--hint-page=" + File("hints"),
                                     "--report-page=" + File("reports"),
                                     "--slots=8",
+                                    "--threads=off",  // its unit's filter knows no bpf()
                                     "--stats-file=" + File("stats.json")};
     all.insert(all.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
@@ -154,7 +155,7 @@ TEST_F(GuestdTest, ASocketThatCannotBeMadeIsAnError) {
 
 TEST_F(GuestdTest, BadFlagsAreNamedAndRefused) {
   for (const char* flag : {"--path=ivshmem", "--slots=0", "--slots=1025", "--lease=0s",
-                           "--backoff-first=-1s", "--backoff-last=2h"}) {
+                           "--backoff-first=-1s", "--backoff-last=2h", "--threads=maybe"}) {
     Start({flag});
     EXPECT_EQ(AwaitExit(), 2) << flag;
   }
