@@ -41,11 +41,22 @@ done
 
 cp "$units"/*.socket "$work/"
 
+# With the drop-in that nobody has to use.
+mkdir "$work/lockhost-guestd.service.d"
+cp "$units/lockhost-guestd-threads.conf" "$work/lockhost-guestd.service.d/threads.conf"
+
 verify() { systemd-analyze verify --man=no --recursive-errors=yes "$@"; }
 verify "$work"/*.service "$work"/*.socket
 
 sed 's/^Restart=/Restrat=/' "$work/lockhostd.service" > "$work/broken.service"
 if verify "$work/broken.service" 2> "$work/complaint" && ! grep -q Restrat "$work/complaint"; then
   echo "the verifier accepted a misspelt setting: this test proves nothing here"
+  exit 1
+fi
+
+sed -i 's/^SystemCallFilter=/SystemCallFliter=/' "$work/lockhost-guestd.service.d/threads.conf"
+if verify "$work/lockhost-guestd.service" 2> "$work/complaint" && ! grep -q Fliter "$work/complaint"
+then
+  echo "the verifier did not look at the drop-in"
   exit 1
 fi
