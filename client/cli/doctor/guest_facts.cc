@@ -36,18 +36,19 @@ const char* SettingOr(const char* name, const char* otherwise) {
 }
 
 // The page as an application gets it: what the agent's socket gives, or a file.
-UniqueFd OpenHintPage(const std::string& path) {
+UniqueFd OpenHintPage(const std::string& path, lockhost_threads_offer* threads) {
   struct stat info {};
   if (stat(path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) {
     return UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   }
-  int hints = -1, reports = -1;
-  if (!lock::ReceivePages(path.c_str(), &hints, &reports)) {
+  lock::AgentAnswer answer;
+  if (!lock::ReceivePages(path.c_str(), /*number_offset=*/nullptr, &answer)) {
     errno = ECONNREFUSED;
     return UniqueFd();
   }
-  close(reports);
-  return UniqueFd(hints);
+  close(answer.report_fd);
+  *threads = answer.threads.offer;
+  return UniqueFd(answer.hint_fd);
 }
 
 }  // namespace
@@ -70,7 +71,7 @@ std::string FindSpinlockLine(std::string_view log) {
 
 HintPageFacts ReadHintPage(const std::string& path, uint64_t now_ns) {
   HintPageFacts facts;
-  const UniqueFd file = OpenHintPage(path);
+  const UniqueFd file = OpenHintPage(path, &facts.threads);
   if (!file.valid()) {
     facts.status = absl::ErrnoToStatus(errno, path);
     return facts;

@@ -13,6 +13,7 @@
 #include "client/cli/doctor/cpuid.h"
 #include "client/lock/lockhost.h"
 #include "client/page/hint_page.h"
+#include "client/page/thread_registration.h"
 
 namespace lockhost::doctor {
 
@@ -25,6 +26,8 @@ struct HintPageFacts {
   uint64_t generation = 0;
   uint64_t valid_until_ns = 0;  // CLOCK_MONOTONIC; 0: never had a lease
   uint64_t looked_at_ns = 0;    // CLOCK_MONOTONIC
+  // What the agent says of thread pages; UNKNOWN where the page is a file.
+  lockhost_threads_offer threads = LOCKHOST_THREADS_UNKNOWN;
 };
 
 // What this shell's environment tells the lock library.

@@ -68,6 +68,28 @@ Check LeaseCheck(const HintPageFacts& page) {
                  "systemctl status lockhost-guestd here, and lockhost doctor on the host");
 }
 
+// Nobody needs them for hints to flow.
+Check ThreadsCheck(lockhost_threads_offer offer) {
+  switch (offer) {
+    case LOCKHOST_THREADS_ON:
+      return Ok("threads", "lockhost-guestd tells each process which of its threads run");
+    case LOCKHOST_THREADS_OFF:
+      return Ok("threads", "not known: lockhost-guestd runs with --threads=off");
+    case LOCKHOST_THREADS_UNPRIVILEGED:
+      return Ok("threads",
+                "not known: lockhost-guestd lacks CAP_BPF and CAP_PERFMON, which the drop-in "
+                "lockhost-guestd-threads.conf gives it");
+    case LOCKHOST_THREADS_NO_BTF:
+      return Warning("threads", "not known: the kernel has no BTF", "a kernel with BTF");
+    case LOCKHOST_THREADS_PID_NAMESPACE:
+      return Warning("threads", "not known: lockhost-guestd is not in the first pid namespace",
+                     "run it outside containers");
+    default:
+      return Warning("threads", "not known: the kernel does not take the BPF programs",
+                     "journalctl -u lockhost-guestd says why");
+  }
+}
+
 Check ApplicationCheck(const EnvironmentFacts& environment) {
   if (environment.lock_status == LOCKHOST_STATUS_BAD_SETTING) {
     return Problem("applications", environment.lock_description,
@@ -93,6 +115,9 @@ Check ApplicationCheck(const EnvironmentFacts& environment) {
 Checks HintChecks(const GuestFacts& facts) {
   Checks checks = {PageCheck(facts)};
   if (facts.page.status.ok()) checks.push_back(LeaseCheck(facts.page));
+  if (facts.page.threads != LOCKHOST_THREADS_UNKNOWN) {
+    checks.push_back(ThreadsCheck(facts.page.threads));
+  }
   checks.push_back(ApplicationCheck(facts.environment));
   return checks;
 }
