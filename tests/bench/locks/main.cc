@@ -70,8 +70,11 @@ std::vector<Cell> Wanted(std::vector<Cell> cells) {
 
 std::vector<Subject> WantedSubjects(std::vector<std::string>* missing) {
   std::vector<Subject> subjects = AllSubjects(missing);
-  std::erase_if(subjects, [](const Subject& subject) {
-    return !IsIn(absl::GetFlag(FLAGS_subjects), absl::string_view(subject.name));
+  std::erase_if(subjects, [missing](const Subject& subject) {
+    if (!IsIn(absl::GetFlag(FLAGS_subjects), absl::string_view(subject.name))) return true;
+    const std::string why = subject.why_missing != nullptr ? subject.why_missing() : "";
+    if (!why.empty()) missing->push_back(absl::StrCat(subject.name, " (", why, ")"));
+    return !why.empty();
   });
   return subjects;
 }

@@ -233,6 +233,7 @@ double SomeOps(const Subject& subject, const Cell& cell) {
 TEST(RunnerTest, EveryLockExcludesAndGetsThroughEveryWorkload) {
   std::vector<std::string> missing;
   for (const Subject& subject : AllSubjects(&missing)) {
+    if (subject.why_missing != nullptr && !subject.why_missing().empty()) continue;
     for (const Cell& cell : AllCells(/*quick=*/true)) {
       EXPECT_GT(SomeOps(subject, cell), 0) << subject.name << " " << NameOf(cell);
     }

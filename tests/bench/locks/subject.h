@@ -15,6 +15,8 @@ struct Subject {
   bool ours = false;  // no peer of itself
   // What the process must do before it touches a lock; null: nothing.
   void (*prepare)() = nullptr;
+  // Asked once, if the subject is wanted: why it cannot be measured here; empty: it can.
+  std::string (*why_missing)() = nullptr;
   // Runs the cell in this process, whose threads it leaves behind for none.
   void (*run)(const Cell& cell, const RunPlan& plan, Sample* sample) = nullptr;
   bool uncontended_only = false;

@@ -5,11 +5,11 @@
 
 #include <cstdlib>
 
-#include "client/lock/mutex.h"
 #include "client/lock/spinlock.h"
 #include "client/page/hint_page.h"
 #include "client/page/report_page.h"
 #include "tests/bench/locks/library_peers.h"
+#include "tests/bench/locks/lockhost_subjects.h"
 #include "tests/bench/locks/spinning_peers.h"
 #include "tests/bench/locks/subject.h"
 #include "tests/bench/locks/workloads.h"
@@ -18,27 +18,6 @@ namespace lockhost::bench {
 namespace {
 
 constexpr uint32_t kSlots = 256;
-
-class LockhostMutex {
- public:
-  using Node = NoNode;
-  void Lock(Node&) { mutex_.lock(); }
-  void Unlock(Node&) { mutex_.unlock(); }
-
-  class Condition {
-   public:
-    void Wait(LockhostMutex& mutex) {
-      lockhost_cond_wait(&condition_, mutex.mutex_.native_handle());
-    }
-    void WakeAll() { lockhost_cond_broadcast(&condition_); }
-
-   private:
-    lockhost_cond_t condition_ = LOCKHOST_COND_INITIALIZER;
-  };
-
- private:
-  Mutex mutex_;
-};
 
 void WithoutHints() { setenv("LOCKHOST_HINTS", "off", /*overwrite=*/1); }
 
@@ -122,6 +101,7 @@ std::vector<Subject> AllSubjects([[maybe_unused]] std::vector<std::string>* miss
                       .prepare = WithReports,
                       .run = RunCell<BasicLockable<SpinLock>>,
                       .uncontended_only = true});
+  AddThreadSubjects(&subjects);
   return subjects;
 }
 
