@@ -31,15 +31,16 @@ absl::StatusOr<std::unique_ptr<agent::BoostLogReader>> OpenBoostLog(
 void BoostTimes::Add(const agent::BoostRecord& record) {
   ++count_;
   if (record.running_at_ns == 0) return;
-  back_ns_.push_back(record.running_at_ns - std::min(record.preempted_at_ns, record.running_at_ns));
+  const uint64_t from_ns = record.preempted_at_ns;
+  back_ns_.push_back(record.running_at_ns - std::min(from_ns, record.running_at_ns));
+  told_ns_.push_back(record.raised_at_ns - std::min(from_ns, record.raised_at_ns));
 }
 
-uint64_t BoostTimes::BackNs(double quantile) const {
-  if (back_ns_.empty()) return 0;
-  std::vector<uint64_t> sorted = back_ns_;
-  const auto index = static_cast<size_t>(quantile * static_cast<double>(sorted.size() - 1));
-  std::nth_element(sorted.begin(), sorted.begin() + static_cast<long>(index), sorted.end());
-  return sorted[index];
+uint64_t BoostTimes::Quantile(std::vector<uint64_t> values, double quantile) {
+  if (values.empty()) return 0;
+  const auto index = static_cast<size_t>(quantile * static_cast<double>(values.size() - 1));
+  std::nth_element(values.begin(), values.begin() + static_cast<long>(index), values.end());
+  return values[index];
 }
 
 }  // namespace lockhost::lab

@@ -22,11 +22,15 @@ class BoostTimes {
 
   size_t count() const { return count_; }
   // From the preemption to the CPU, of those that got one; 0: none did.
-  uint64_t BackNs(double quantile) const;
+  uint64_t BackNs(double quantile) const { return Quantile(back_ns_, quantile); }
+  // The part of it before the booster acted: it was to be told and to get a CPU itself.
+  uint64_t ToldNs(double quantile) const { return Quantile(told_ns_, quantile); }
 
  private:
+  static uint64_t Quantile(std::vector<uint64_t> values, double quantile);
+
   size_t count_ = 0;
-  std::vector<uint64_t> back_ns_;
+  std::vector<uint64_t> back_ns_, told_ns_;  // of the same boosts
 };
 
 }  // namespace lockhost::lab

@@ -113,10 +113,12 @@ struct Measured {
 
 void Print(const BoostTimes& boosts, double seconds) {
   if (boosts.count() == 0) return;
-  std::printf("  boosts/s %.0f holder back on a CPU p50/p99 us %.0f/%.0f\n",
-              static_cast<double>(boosts.count()) / seconds,
-              static_cast<double>(boosts.BackNs(0.5)) / 1e3,
-              static_cast<double>(boosts.BackNs(0.99)) / 1e3);
+  const auto us = [](uint64_t ns) { return static_cast<double>(ns) / 1e3; };
+  std::printf(
+      "  boosts/s %.0f holder back on a CPU p50/p99 us %.0f/%.0f, of this until the booster "
+      "acted %.0f/%.0f\n",
+      static_cast<double>(boosts.count()) / seconds, us(boosts.BackNs(0.5)),
+      us(boosts.BackNs(0.99)), us(boosts.ToldNs(0.5)), us(boosts.ToldNs(0.99)));
 }
 
 void Print(Subject subject, const Summary& all) {
