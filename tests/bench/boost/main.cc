@@ -18,6 +18,7 @@
 #include "tests/bench/boost/shares.h"
 #include "tests/lab/demo/progress.h"
 #include "tests/lab/demo/setting.h"
+#include "tests/lab/demo/text.h"
 
 ABSL_FLAG(std::string, json, "", "also write the figures there");
 ABSL_FLAG(bool, quick, false,
@@ -167,8 +168,7 @@ int Run() {
   const auto setting = LookAround();
   Figures figures;
   if (setting.ok()) {
-    std::printf("Boosts on %u CPUs (%s), Linux %s\n", setting->cpus, setting->machine.c_str(),
-                setting->kernel.c_str());
+    std::fputs(lab::Wrapped(TextOf(*setting)).c_str(), stdout);
     figures = Benchmark(PlanFromFlags()).Run();
   } else {
     figures.absent["everything"] = std::string(setting.status().message());

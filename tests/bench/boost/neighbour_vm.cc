@@ -82,7 +82,7 @@ absl::Status BeNeighbourVm(uint32_t vcpus, int fd) {
   if (!memory.ok()) return memory.status();
   auto* told = static_cast<Told*>(memory->data());
   absl::StatusOr<std::unique_ptr<lab::Session>> session =
-      lab::Session::Create(vcpus, lab::BackendChoice::kKvm);
+      lab::Session::Create(vcpus, lab::BackendChoice::kAuto);
   if (!session.ok()) return session.status();
   lab::Machine& machine = (*session)->machine();
   for (uint32_t i = 0; i < vcpus; ++i) told->tids[i] = machine.vcpu_tids()[i];

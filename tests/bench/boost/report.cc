@@ -198,6 +198,15 @@ std::vector<Line> Lines(const Summary& s) {
       AtMost("a liar takes of its neighbours' CPU time", "", s.lying_guest_cpu_moved, 0.01)};
 }
 
+std::string TextOf(const lab::Setting& setting) {
+  std::string text = absl::StrCat("Boosts on ", setting.cpus, " CPUs (", setting.machine,
+                                  "), Linux ", setting.kernel);
+  if (!setting.kvm) {
+    absl::StrAppend(&text, "; threads stand in for vCPUs: ", setting.why_not_kvm);
+  }
+  return text;
+}
+
 std::string TextOf(const Figures& figures) {
   const Summary summary = Summarise(figures);
   std::string text = TextOfGrid(figures.rows);
@@ -219,6 +228,8 @@ Json ToJson(const lab::Setting& setting, const Figures& figures) {
                {"machine", setting.machine},
                {"kernel", setting.kernel},
                {"date", setting.date},
+               {"kvm", setting.kvm},
+               {"why_not_kvm", setting.why_not_kvm},
                {"critical_ns", kCriticalNs},
                {"gap_ns", kGapNs},
                {"lock_bound_gap_ns", kLockBoundGapNs},

@@ -24,6 +24,8 @@ struct Line {
 };
 std::vector<Line> Lines(const Summary& summary);
 
+// Where it was measured; not wrapped.
+std::string TextOf(const lab::Setting& setting);
 // At most 80 columns: a line a lock and cell, the summary, the grid of 2010, the pairings, and
 // what was not measured, and why.
 std::string TextOf(const Figures& figures);

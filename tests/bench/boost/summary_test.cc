@@ -158,6 +158,18 @@ TEST(BoostReport, WritesTheAgreedNames) {
   EXPECT_TRUE(summary["grid_2010"].is_array());
 }
 
+TEST(BoostReport, SaysWhatStandsInForVcpus) {
+  lab::Setting real;
+  real.kvm = true;
+  EXPECT_EQ(TextOf(real).find("threads"), std::string::npos);
+  EXPECT_EQ(ToJson(real, {})["kvm"], true);
+  lab::Setting threads;
+  threads.why_not_kvm = "no /dev/kvm";
+  EXPECT_THAT(TextOf(threads), HasSubstr("threads stand in for vCPUs: no /dev/kvm"));
+  EXPECT_EQ(ToJson(threads, {})["kvm"], false);
+  EXPECT_EQ(ToJson(threads, {})["why_not_kvm"], "no /dev/kvm");
+}
+
 TEST(BoostReport, JudgesEachFigureByItsBarInATerminal) {
   Figures figures = Grid();
   figures.absent["lies"] = "no time";

@@ -15,7 +15,7 @@ constexpr std::chrono::seconds kTimeout{10};
 absl::StatusOr<std::unique_ptr<VmUnderTest>> VmUnderTest::Start(uint32_t vcpus) {
   std::unique_ptr<VmUnderTest> vm(new VmUnderTest);
   absl::StatusOr<std::unique_ptr<lab::Session>> session =
-      lab::Session::Create(vcpus, lab::BackendChoice::kKvm);
+      lab::Session::Create(vcpus, lab::BackendChoice::kAuto);
   if (!session.ok()) return session.status();
   vm->session_ = *std::move(session);
   if (absl::Status up = vm->session_->StartDaemons(); !up.ok()) return up;

@@ -13,8 +13,8 @@
 
 namespace lockhost::bench {
 
-// A VM with the daemons up, and what the agent writes down about it. Used by one thread,
-// which must live as long.
+// A VM with the daemons up, and what the agent writes down about it. Where there is no KVM
+// threads stand in for its vCPUs. Used by one thread, which must live as long.
 class VmUnderTest {
  public:
   // FAILED_PRECONDITION: nothing can be boosted here, and why.
