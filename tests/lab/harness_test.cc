@@ -12,6 +12,7 @@
 #include <fstream>
 #include <thread>
 
+#include "tests/lab/harness/boost_times.h"
 #include "tests/lab/harness/child_process.h"
 #include "tests/lab/harness/run_directory.h"
 #include "tests/lab/harness/summary.h"
@@ -21,6 +22,15 @@ namespace lockhost::lab {
 namespace {
 
 using testing::HasSubstr;
+
+TEST(BoostTimes, AHolderNamedByAMessageIsAwaitedFromTheFirstRingOn) {
+  agent::BoostRecord record = {.preempted_at_ns = 100, .raised_at_ns = 200};
+  EXPECT_EQ(AwaitedSinceNs(record, {150}), 100u) << "BPF knows since when";
+  record.asker = agent::BoostAsker::kGrpc;
+  EXPECT_EQ(AwaitedSinceNs(record, {}), 100u);
+  EXPECT_EQ(AwaitedSinceNs(record, {90, 150, 170}), 150u);
+  EXPECT_EQ(AwaitedSinceNs(record, {90, 250}), 100u);
+}
 
 TEST(ThreadUsage, ReadsWhatTheKernelWrites) {
   EXPECT_EQ(*ParseCpuTime("123456 789 10\n"), 123456u);

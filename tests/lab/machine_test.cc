@@ -56,6 +56,19 @@ TEST_F(HypercallsTest, WordsOfTheRightRegionAreTaken) {
   EXPECT_TRUE(Call(Port::kRing, 0x9020).ok());
 }
 
+TEST_F(HypercallsTest, TheTimesOfRingsAreTakenOnce) {
+  Hypercalls hypercalls(&space_);
+  HypercallArgs args = {};
+  args.address = 0x9020;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(hypercalls.Handle(static_cast<uint16_t>(Port::kRing), args).ok());
+  }
+  const std::vector<uint64_t> rings = hypercalls.TakeRings();
+  ASSERT_EQ(rings.size(), 2u);
+  EXPECT_LE(rings[0], rings[1]);
+  EXPECT_TRUE(hypercalls.TakeRings().empty());
+}
+
 TEST_F(HypercallsTest, AnyOtherAddressIsRefused) {
   const LabAddress wrong[] = {0,      0xffc,  0x1001, 0x1002,         0x1ffd,
                               0x2000, 0x9000, 0xf000, UINT64_MAX - 3, UINT64_MAX - 2};

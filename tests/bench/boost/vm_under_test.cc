@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/channel/agent_client.h"
+#include "tests/lab/harness/boost_times.h"
 
 namespace lockhost::bench {
 namespace {
@@ -49,9 +50,11 @@ absl::Status VmUnderTest::Listen() {
 VmUnderTest::Boosts VmUnderTest::TakeBoosts() {
   Boosts boosts;
   const uint64_t before = last_boost_;
+  const std::vector<uint64_t> rings = session_->machine().TakeRings();
   for (const agent::BoostRecord& record : log_->After(before)) {
     const uint64_t back = record.running_at_ns != 0 ? record.running_at_ns : record.ended_at_ns;
-    if (back > record.preempted_at_ns) boosts.holder_back_ns.Add(back - record.preempted_at_ns);
+    const uint64_t from = lab::AwaitedSinceNs(record, rings);
+    if (back > from) boosts.holder_back_ns.Add(back - from);
     last_boost_ = record.id;
   }
   boosts.count = last_boost_ - before;

@@ -28,10 +28,17 @@ absl::StatusOr<std::unique_ptr<agent::BoostLogReader>> OpenBoostLog(
   return agent::BoostLogReader::Attach(source->boost_log.get());
 }
 
-void BoostTimes::Add(const agent::BoostRecord& record) {
+uint64_t AwaitedSinceNs(const agent::BoostRecord& record, const std::vector<uint64_t>& rings) {
+  if (record.asker != agent::BoostAsker::kGrpc) return record.preempted_at_ns;
+  const auto ring = std::lower_bound(rings.begin(), rings.end(), record.preempted_at_ns);
+  const bool rung = ring != rings.end() && *ring < record.raised_at_ns;
+  return rung ? *ring : record.preempted_at_ns;
+}
+
+void BoostTimes::Add(const agent::BoostRecord& record, const std::vector<uint64_t>& rings) {
   ++count_;
   if (record.running_at_ns == 0) return;
-  const uint64_t from_ns = record.preempted_at_ns;
+  const uint64_t from_ns = AwaitedSinceNs(record, rings);
   back_ns_.push_back(record.running_at_ns - std::min(from_ns, record.running_at_ns));
   told_ns_.push_back(record.raised_at_ns - std::min(from_ns, record.raised_at_ns));
 }

@@ -15,10 +15,16 @@ namespace lockhost::lab {
 absl::StatusOr<std::unique_ptr<agent::BoostLogReader>> OpenBoostLog(
     const std::string& agent_socket);
 
+// Since when a boosted holder had no CPU and was waited for. Of one that a guest named by a
+// message the agent knows when it was preempted: if a waiter rang the guest agent's bell since,
+// nobody had waited for it before. `rings`: their times, in order. Pure.
+uint64_t AwaitedSinceNs(const agent::BoostRecord& record, const std::vector<uint64_t>& rings);
+
 // What became of the boosts of some runs.
 class BoostTimes {
  public:
-  void Add(const agent::BoostRecord& record);
+  // `rings`: as AwaitedSinceNs().
+  void Add(const agent::BoostRecord& record, const std::vector<uint64_t>& rings);
 
   size_t count() const { return count_; }
   // From the preemption to the CPU, of those that got one; 0: none did.

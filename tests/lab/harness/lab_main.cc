@@ -173,8 +173,9 @@ absl::Status Main() {
       if (absl::Status alive = (*session)->CheckDaemons(); !alive.ok()) return alive;
       all[i].summary.Add(*result);
       if (log == nullptr) continue;
+      const std::vector<uint64_t> rings = (*session)->machine().TakeRings();
       for (const agent::BoostRecord& record : log->After(logged)) {
-        all[i].boosts.Add(record);
+        all[i].boosts.Add(record, rings);
         logged = record.id;
       }
     }

@@ -20,6 +20,14 @@ namespace {
 // wait may return early for no reason: the guest's locks must bear it.
 constexpr uint64_t kLongestWaitNs = 1'000'000'000;
 
+constexpr size_t kMostRings = 100'000;  // that are kept; a guest may ring in a loop
+
+uint64_t NowNs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
 long Futex(uint32_t* word, int operation, uint32_t value, const timespec* timeout) {
   return syscall(SYS_futex, word, operation, value, timeout, nullptr, 0);
 }
@@ -39,7 +47,7 @@ std::string Printable(const char* text, size_t bytes) {
 
 }  // namespace
 
-absl::StatusOr<uint64_t> Hypercalls::Handle(uint16_t port, const HypercallArgs& args) const {
+absl::StatusOr<uint64_t> Hypercalls::Handle(uint16_t port, const HypercallArgs& args) {
   switch (static_cast<Port>(port)) {
     case Port::kWait:
       return Wait(args);
@@ -70,12 +78,21 @@ absl::StatusOr<uint64_t> Hypercalls::Kick(const HypercallArgs& args) const {
   return Futex(word, FUTEX_WAKE_PRIVATE, 1, nullptr) > 0 ? 1 : 0;
 }
 
-absl::StatusOr<uint64_t> Hypercalls::Ring(const HypercallArgs& args) const {
+absl::StatusOr<uint64_t> Hypercalls::Ring(const HypercallArgs& args) {
   uint32_t* word = space_.WordAt(Region::kReports, args.address);
   if (word == nullptr) word = space_.WordAt(Region::kQuietReports, args.address);
   if (word == nullptr) return BadAddress("ring", args.address);
+  {
+    const std::lock_guard lock(mutex_);
+    if (rings_.size() < kMostRings) rings_.push_back(NowNs());
+  }
   Futex(word, FUTEX_WAKE, 1, nullptr);  // the guest agent is another process
   return 0;
+}
+
+std::vector<uint64_t> Hypercalls::TakeRings() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(rings_, {});
 }
 
 }  // namespace lockhost::lab

@@ -8,6 +8,9 @@
 #define LOCKHOST_TESTS_LAB_VMM_HYPERCALLS_H_
 
 #include <cstdint>
+#include <mutex>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -24,14 +27,18 @@ class Hypercalls {
   // kWait, kKick, kRing, kPanic; the answer is for HypercallArgs.value. An error ends the
   // vCPU: INVALID_ARGUMENT names the bad argument, ABORTED carries the guest's own panic
   // message.
-  absl::StatusOr<uint64_t> Handle(uint16_t port, const HypercallArgs& args) const;
+  absl::StatusOr<uint64_t> Handle(uint16_t port, const HypercallArgs& args);
+  // When waiters rang the guest agent's bell since the last call, CLOCK_MONOTONIC in ns.
+  std::vector<uint64_t> TakeRings();
 
  private:
   absl::StatusOr<uint64_t> Wait(const HypercallArgs& args) const;
   absl::StatusOr<uint64_t> Kick(const HypercallArgs& args) const;
-  absl::StatusOr<uint64_t> Ring(const HypercallArgs& args) const;
+  absl::StatusOr<uint64_t> Ring(const HypercallArgs& args);
 
   const AddressSpace& space_;
+  std::mutex mutex_;
+  std::vector<uint64_t> rings_;  // guarded by mutex_; the bell is armed some times a second
 };
 
 }  // namespace lockhost::lab

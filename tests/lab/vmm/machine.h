@@ -56,6 +56,8 @@ class Machine {
 
   const RunConfig& config() const { return memory_.config(); }
   const SharedArea& shared() const { return memory_.shared(); }
+  // See Hypercalls::TakeRings().
+  std::vector<uint64_t> TakeRings() { return hypercalls_.TakeRings(); }
   const VcpuStats& stats(uint32_t vcpu) const { return memory_.block(vcpu).stats; }
 
  protected:
