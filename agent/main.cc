@@ -34,6 +34,8 @@ ABSL_FLAG(std::string, pin_dir, "/sys/fs/bpf/lockhost",
 ABSL_FLAG(std::string, boost, "auto",
           "how a preempted lock holder is made to run at once: auto, fifo, nice or none");
 ABSL_FLAG(absl::Duration, boost_limit, absl::Microseconds(200), "longest boost, from 20us to 2ms");
+ABSL_FLAG(absl::Duration, boost_surcharge, absl::Milliseconds(2),
+          "CPU time that a VM makes up for with each boost besides what the vCPU ran, at most 20ms");
 ABSL_FLAG(double, boost_vm_share, 0.05, "boosted time that a VM may use, as a share of one CPU");
 ABSL_FLAG(double, boost_host_share, 0.05,
           "boosted time of all VMs together, as a share of the host's CPUs");
@@ -71,12 +73,16 @@ std::string LedgerPath() {
   return std::filesystem::path(absl::GetFlag(FLAGS_socket)).parent_path() / "boosts";
 }
 
+uint64_t NotNegative(absl::Duration duration) {
+  return static_cast<uint64_t>(std::max(absl::ToInt64Nanoseconds(duration), int64_t{0}));
+}
+
 BoostOptions BoostOptionsFromFlags() {
   BoostOptions options;
   options.mechanism = absl::GetFlag(FLAGS_boost);
   options.ledger_path = LedgerPath();
-  const int64_t limit = absl::ToInt64Nanoseconds(absl::GetFlag(FLAGS_boost_limit));
-  options.limits.longest_ns = static_cast<uint64_t>(std::max(limit, int64_t{0}));
+  options.limits.longest_ns = NotNegative(absl::GetFlag(FLAGS_boost_limit));
+  options.limits.surcharge_ns = NotNegative(absl::GetFlag(FLAGS_boost_surcharge));
   options.limits.vm_share = absl::GetFlag(FLAGS_boost_vm_share);
   options.limits.host_share = absl::GetFlag(FLAGS_boost_host_share);
   return options;

@@ -183,7 +183,9 @@ void Booster::End(const Boost& boost, BoostEnd end, uint64_t now_ns) {
   vm.figures.boosted_ns += used;
   vm.budget.Take(now_ns, used);
   host_budget_.Take(now_ns, used);
-  if (vm.repays) platform_.Charge(boost.request.vm_index, boost.tid, used, now_ns);
+  if (vm.repays && used != 0) {
+    platform_.Charge(boost.request.vm_index, boost.tid, used + limits_.surcharge_ns, now_ns);
+  }
   Listen(boost.request.vm_index, vm, now_ns);
 }
 

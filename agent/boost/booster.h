@@ -23,6 +23,9 @@ struct BoostLimits {
   double unpaid_vm_share = 0.01;  // the same for one that cannot be made to pay it back
   double host_share = 0.05;       // the same for all VMs together, of one CPU
   uint64_t burst_ns = 10'000'000;
+  // What a VM makes up for with each boost besides the time that the vCPU ran: without the boost
+  // its vCPUs would have slept while they waited for the holder, and others would have had that.
+  uint64_t surcharge_ns = 2'000'000;
   uint32_t at_once = 1;  // boosted threads; fewer than CPUs, so that one is left for the rest
 };
 

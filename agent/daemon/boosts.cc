@@ -13,10 +13,14 @@ namespace {
 
 constexpr uint64_t kShortestNs = 20'000;
 constexpr uint64_t kLongestNs = 2'000'000;
+constexpr uint64_t kLargestSurchargeNs = 20'000'000;
 
 absl::Status CheckLimits(const BoostLimits& limits) {
   if (limits.longest_ns < kShortestNs || limits.longest_ns > kLongestNs) {
     return absl::InvalidArgumentError("a boost may last 20 us to 2 ms");
+  }
+  if (limits.surcharge_ns > kLargestSurchargeNs) {
+    return absl::InvalidArgumentError("the surcharge of a boost is at most 20 ms");
   }
   for (const double share : {limits.vm_share, limits.host_share}) {
     if (!(share > 0 && share <= 0.5)) {

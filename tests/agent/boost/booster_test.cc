@@ -101,6 +101,7 @@ class BoosterTest : public testing::Test {
                                           .vm_share = 0.05,
                                           .host_share = 0.1,
                                           .burst_ns = 1000 * kUs,
+                                          .surcharge_ns = 0,
                                           .at_once = 1};
   FakePlatform platform_;
   BoostLogWriter log_ = *BoostLogWriter::Create();
@@ -145,6 +146,23 @@ TEST_F(BoosterTest, AVcpuThatGoesToSleepNeedsItNoMore) {
   EXPECT_EQ(Ended(BoostEnd::kHalted), 1u);
   EXPECT_TRUE(platform_.restored_unseen);
   EXPECT_EQ(platform_.charged_ns, 50 * kUs) << "since when it ran is not known";
+}
+
+TEST_F(BoosterTest, WhatTheVmGainsByNotSleepingIsMadeUpForButIsNoBoostedTime) {
+  BoostLimits limits = kLimits;
+  limits.surcharge_ns = 700 * kUs;
+  Booster booster(limits, BoostMechanism::kFifo, &platform_, &log_);
+  booster.AddVm(kVmId, kVm, 0);
+  booster.Request(Wish(), now_);
+  Enter(LOCKHOST_RUN_STATE_RUNNING, now_ + 30 * kUs);
+  booster.Look(now_ + 50 * kUs);
+  platform_.report = kHeld + 0x10000;
+  booster.Look(now_ + 60 * kUs);
+  EXPECT_EQ(platform_.charged_ns, 730 * kUs);
+  EXPECT_EQ(booster.Figures(kVm).boosted_ns, 30 * kUs);
+  booster.Request(Wish(), now_);
+  booster.Look(now_ + limits.longest_ns);  // it got no CPU
+  EXPECT_EQ(platform_.charged_ns, 730 * kUs);
 }
 
 TEST_F(BoosterTest, WhatNeverGotACpuCostsNothing) {
