@@ -105,6 +105,7 @@ static __always_inline bool send_event(const struct lh_displaced *vcpu, uint64_t
  */
 static __always_inline void ask_boost(const struct lh_displaced *vcpu)
 {
+	struct lockhost_hint_slot *slot = table_entry(vcpu->vm_index, 1 + vcpu->vcpu_id);
 	struct lh_boost_event *event = bpf_ringbuf_reserve(&boost_ring, sizeof(*event), 0);
 
 	if (!event) {
@@ -118,6 +119,8 @@ static __always_inline void ask_boost(const struct lh_displaced *vcpu)
 	event->vm_index = vcpu->vm_index;
 	event->vcpu_id = vcpu->vcpu_id;
 	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+	if (slot)
+		slot->recalled = vcpu->state_word;
 	count(LH_BOOSTS_ASKED);
 }
 

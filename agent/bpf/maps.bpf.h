@@ -146,6 +146,7 @@ static __always_inline void clear_slot(struct lockhost_hint_slot *slot)
 	slot->steal_ns = 0;
 	slot->preemptions = 0;
 	slot->lock_holder_preemptions = 0;
+	slot->recalled = 0;
 	publish_state(slot, LOCKHOST_RUN_STATE_UNSPECIFIED);
 }
 

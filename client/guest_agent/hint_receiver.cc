@@ -19,7 +19,7 @@ lockhost_hint_slot ToSlot(const v1::VcpuHint& hint, uint64_t now_ns) {
       .preemptions = hint.preemptions(),
       .lock_holder_preemptions = hint.lock_holder_preemptions(),
       .stopped_ns = 0,
-      .reserved = 0};
+      .recalled = 0};
 }
 
 }  // namespace

@@ -118,7 +118,8 @@ class Wait {
     RingIfArmed(env_);
     waiting_.believed_state = lockhost_read_hint(&env_.pages, holder.vcpu, now_ns);
     const bool native = FollowMode(env_, now_ns);
-    return Advise({.holder_state = waiting_.believed_state,
+    const uint32_t state = lockhost_expected_state(&env_.pages, holder, waiting_.believed_state);
+    return Advise({.holder_state = state,
                    .hints_are_prompt = lockhost_hints_are_prompt(&env_.pages) != 0,
                    .holder_on_my_vcpu = holder.vcpu == vcpu_,
                    .holder_may_sleep = holder_may_sleep_,

@@ -115,7 +115,13 @@ struct lockhost_hint_slot {
   uint64_t preemptions;             /* switched out while runnable */
   uint64_t lock_holder_preemptions; /* of these, with a held lock in the report word */
   uint64_t stopped_ns;              /* writer's CLOCK_MONOTONIC when it last ceased to run */
-  uint64_t reserved;                /* zero */
+  /*
+   * The state_word of the latest preemption of which the host's booster was told, so that the
+   * vCPU may be back within a fraction of a millisecond; 0: of none. Written after state_word,
+   * by the BPF source alone. Means something while the two are equal. May be wrong: the booster
+   * may refuse.
+   */
+  uint64_t recalled;
 };
 
 LOCKHOST_ABI_ASSERT(sizeof(struct lockhost_hint_header) == 64, "header is one cache line");

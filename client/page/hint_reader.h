@@ -138,4 +138,17 @@ static inline uint32_t lockhost_read_hint(const struct lockhost_pages* pages, ui
   return state;
 }
 
+/*
+ * What is expected of `vcpu`, of which lockhost_read_hint() has just said `state`: one that was
+ * preempted, and that the host has been asked to run again at once, as good as runs.
+ */
+static inline uint32_t lockhost_expected_state(const struct lockhost_pages* pages, uint32_t vcpu,
+                                               uint32_t state) {
+  if (state != LOCKHOST_RUN_STATE_PREEMPTED) return state;
+  const struct lockhost_hint_slot* slot = lockhost_hint_slot_at(pages->hints, vcpu);
+  const uint64_t recalled = __atomic_load_n(&slot->recalled, __ATOMIC_RELAXED);
+  if (recalled != __atomic_load_n(&slot->state_word, __ATOMIC_RELAXED)) return state;
+  return LOCKHOST_RUN_STATE_RUNNING;
+}
+
 #endif /* LOCKHOST_CLIENT_PAGE_HINT_READER_H_ */

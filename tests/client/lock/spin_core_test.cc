@@ -49,6 +49,22 @@ TEST_F(SpinCoreTest, ParksAtOnceWhenTheHolderIsPreempted) {
   EXPECT_EQ(word_while_asleep_, WithOrphans(HolderTag(kHolder), 1));
 }
 
+// The host runs it again at once; should it not, the waiter parks as behind one that runs.
+TEST_F(SpinCoreTest, SpinsAWhileOnAPreemptedHolderThatTheHostIsToRunAgain) {
+  HeldBy(kHolder);
+  SetState(kHolder, LOCKHOST_RUN_STATE_PREEMPTED);
+  page_.slots[kHolder].recalled = page_.slots[kHolder].state_word;
+  on_pause_ = [this] {
+    if (now_ns_ > kRunningSpinNs / 2) word_ = 0;
+  };
+  lockhost_core_lock(&env_, &word_);
+  EXPECT_EQ(sleeps_, 0);
+  on_pause_ = nullptr;
+  HeldBy(kHolder);
+  lockhost_core_lock(&env_, &word_);
+  EXPECT_EQ(sleeps_, 1);
+}
+
 TEST_F(SpinCoreTest, WithoutHintParksAfterTheBlindSpin) {
   HeldBy(kHolder);
   lockhost_core_lock(&env_, &word_);

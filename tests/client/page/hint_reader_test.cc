@@ -58,6 +58,20 @@ TEST_F(HintReaderTest, ReadsEveryState) {
   }
 }
 
+TEST_F(HintReaderTest, APreemptedVcpuThatIsRecalledIsExpectedToRun) {
+  const auto expected = [this] { return lockhost_expected_state(&pages_, 1, Read(1)); };
+  SetState(1, LOCKHOST_RUN_STATE_PREEMPTED);
+  EXPECT_EQ(expected(), LOCKHOST_RUN_STATE_PREEMPTED);
+  page_.slots[1].recalled = page_.slots[1].state_word;
+  EXPECT_EQ(expected(), LOCKHOST_RUN_STATE_RUNNING);
+  SetState(1, LOCKHOST_RUN_STATE_PREEMPTED);
+  EXPECT_EQ(expected(), LOCKHOST_RUN_STATE_PREEMPTED) << "that was another preemption";
+  SetState(1, LOCKHOST_RUN_STATE_HALTED);
+  page_.slots[1].recalled = page_.slots[1].state_word;
+  EXPECT_EQ(expected(), LOCKHOST_RUN_STATE_HALTED);
+  EXPECT_EQ(lockhost_expected_state(&pages_, kSlots, Read(kSlots)), LOCKHOST_RUN_STATE_UNSPECIFIED);
+}
+
 TEST_F(HintReaderTest, ZeroedSlotIsNoHint) { EXPECT_EQ(Read(2), LOCKHOST_RUN_STATE_UNSPECIFIED); }
 
 TEST_F(HintReaderTest, StateOutOfRangeIsNoHint) {
