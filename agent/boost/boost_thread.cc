@@ -148,6 +148,7 @@ int BoostThread::OnEvent(void* self, void* data, size_t size) {
   thread.booster_->Request({.vm_id = event->vm_id,
                             .vm_index = event->vm_index,
                             .vcpu_id = event->vcpu_id,
+                            .asker = event->is_heir ? BoostAsker::kHeir : BoostAsker::kDirect,
                             .state_word = event->state_word,
                             .report_word = event->report_word,
                             .at_ns = event->at_ns},

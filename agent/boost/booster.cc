@@ -3,13 +3,21 @@
 
 #include <algorithm>
 
-#include "client/page/hint_page.h"
+#include "client/page/report_page.h"
 
 namespace lockhost::agent {
 namespace {
 
 // A released lock is noticed at the next look; more often would take the CPU from the holder.
 constexpr uint64_t kLookEveryNs = 50'000;
+
+bool IsHeir(const BoostRequest& request) { return request.asker == BoostAsker::kHeir; }
+
+// A holder has released its lock as soon as the word is another one; an heir takes its own first.
+bool IsThrough(const BoostRequest& request, uint64_t report_word) {
+  if (report_word == request.report_word) return false;
+  return !IsHeir(request) || (report_word & LOCKHOST_REPORT_HOLDER_MASK) == 0;
+}
 
 }  // namespace
 
@@ -30,7 +38,7 @@ void Booster::AddVm(uint64_t vm_id, uint32_t vm_index, uint64_t now_ns) {
 void Booster::RemoveVm(uint32_t vm_index, uint64_t now_ns) {
   EndAllOf(vm_index, now_ns);
   if (vms_.erase(vm_index) == 0) return;
-  platform_.ListenFrom(vm_index, UINT64_MAX);
+  platform_.ListenFrom(vm_index, UINT64_MAX, UINT64_MAX);
   changed_.insert(vm_index);
 }
 
@@ -60,9 +68,12 @@ void Booster::SetRepays(uint32_t vm_index, bool repays, uint64_t now_ns) {
 // What could not be granted is not even to wake us.
 void Booster::Listen(uint32_t vm_index, Vm& vm, uint64_t now_ns) {
   const bool on = enabled_ && vm.enabled && mechanism_ != BoostMechanism::kNone;
-  const uint64_t from = std::max(vm.budget.FilledAt(now_ns, limits_.longest_ns),
-                                 host_budget_.FilledAt(now_ns, limits_.longest_ns));
-  platform_.ListenFrom(vm_index, on ? from : UINT64_MAX);
+  const auto from = [&](uint64_t needed_ns) {
+    if (!on) return UINT64_MAX;
+    return std::max(vm.budget.FilledAt(now_ns, needed_ns),
+                    host_budget_.FilledAt(now_ns, needed_ns));
+  };
+  platform_.ListenFrom(vm_index, from(limits_.longest_ns), from(limits_.burst_ns / 2));
   vm.figures.enabled = on;
   vm.figures.repays = vm.repays;
   vm.figures.budget_left_ns = static_cast<int64_t>(vm.budget.left_ns(now_ns));
@@ -88,11 +99,23 @@ std::optional<BoostDenial> Booster::WhyNot(const BoostRequest& request, Vm& vm, 
   if (granted != vm.granted.end() && granted->second == request.state_word) {
     return BoostDenial::kAgain;
   }
-  const auto needed = static_cast<double>(limits_.longest_ns);
+  const auto needed =
+      static_cast<double>(IsHeir(request) ? limits_.burst_ns / 2 : limits_.longest_ns);
   if (vm.budget.left_ns(now_ns) < needed) return BoostDenial::kVmBudget;
   if (host_budget_.left_ns(now_ns) < needed) return BoostDenial::kHostBudget;
-  if (boosts_.size() >= limits_.at_once) return BoostDenial::kAtOnce;
+  if (!MakeRoom(request, now_ns)) return BoostDenial::kAtOnce;
   return std::nullopt;
+}
+
+// For one more; an heir gives way to a holder.
+bool Booster::MakeRoom(const BoostRequest& request, uint64_t now_ns) {
+  if (boosts_.size() < limits_.at_once) return true;
+  const auto heir = std::find_if(boosts_.begin(), boosts_.end(),
+                                 [](const Boost& boost) { return IsHeir(boost.request); });
+  if (IsHeir(request) || heir == boosts_.end()) return false;
+  End(*heir, BoostEnd::kStopped, now_ns);
+  boosts_.erase(heir);
+  return true;
 }
 
 void Booster::Deny(const BoostRequest& request, Vm& vm, BoostDenial denial) {
@@ -138,7 +161,7 @@ std::optional<BoostEnd> Booster::IsOver(Boost& boost, uint64_t now_ns) {
   }
   if (boost.has_run && request.report_word != 0) {
     const auto report = platform_.ReportWord(request.vm_index, request.vcpu_id);
-    if (report && *report != request.report_word) return BoostEnd::kReleased;
+    if (report && IsThrough(request, *report)) return BoostEnd::kReleased;
   }
   if (now_ns >= boost.raised_at_ns + limits_.longest_ns) return BoostEnd::kTimedOut;
   return std::nullopt;

@@ -29,14 +29,15 @@ struct BoostLimits {
   uint32_t at_once = 1;  // boosted threads; fewer than CPUs, so that one is left for the rest
 };
 
-// A preempted vCPU that holds a lock somebody waits for, as BPF or lockhostd tells.
+// A preempted vCPU that holds a lock somebody waits for, as BPF or lockhostd tells; or one that
+// is to take it on behalf of those who sleep.
 struct BoostRequest {
   uint64_t vm_id = 0;
   uint32_t vm_index = 0;
   uint32_t vcpu_id = 0;
   BoostAsker asker = BoostAsker::kDirect;
   uint64_t state_word = 0;   // of that preemption; anything later makes the request stale
-  uint64_t report_word = 0;  // of the lock that it held; 0: not known
+  uint64_t report_word = 0;  // of the lock that it held, an heir's: before it; 0: not known
   uint64_t at_ns = 0;        // when it was preempted; 0: not known
 };
 
@@ -51,8 +52,9 @@ class BoostPlatform {
   virtual int32_t Owner(uint32_t vm_index, uint32_t vcpu_id) = 0;
   // nullopt: not readable.
   virtual std::optional<uint64_t> ReportWord(uint32_t vm_index, uint32_t vcpu_id) = 0;
-  // From then on the kernel tells of this VM's preempted holders; UINT64_MAX: never.
-  virtual void ListenFrom(uint32_t vm_index, uint64_t from_ns) = 0;
+  // From then on the kernel tells of this VM's preempted holders, and of its heirs; UINT64_MAX:
+  // never.
+  virtual void ListenFrom(uint32_t vm_index, uint64_t from_ns, uint64_t heirs_from_ns) = 0;
   // Boosts that thread; what it takes to undo it is kept for Restore(). NOT_FOUND: it has
   // gone; FAILED_PRECONDITION: it is no ordinary thread.
   virtual absl::Status Raise(uint32_t vm_index, int32_t tid) = 0;
@@ -62,7 +64,8 @@ class BoostPlatform {
   virtual void Charge(uint32_t vm_index, int32_t tid, uint64_t used_ns, uint64_t now_ns) = 0;
 };
 
-// Decides who is boosted and for how long. A boost ends at the earliest of: the lock was
+// Decides who is boosted and for how long. Holders come before heirs, which leave them half of
+// the budget, and their place. A boost ends at the earliest of: the lock was
 // released, the vCPU halted or went, the time limit. One boost a preemption, and none that
 // is not paid for. Holders that keep each other off a CPU cannot take turns: boosted threads
 // do not preempt each other.
@@ -112,6 +115,7 @@ class Booster {
   };
 
   std::optional<BoostDenial> WhyNot(const BoostRequest& request, Vm& vm, uint64_t now_ns);
+  bool MakeRoom(const BoostRequest& request, uint64_t now_ns);
   bool IsBoosted(const BoostRequest& request) const;
   void Deny(const BoostRequest& request, Vm& vm, BoostDenial denial);
   void Listen(uint32_t vm_index, Vm& vm, uint64_t now_ns);

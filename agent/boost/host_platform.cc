@@ -71,7 +71,8 @@ std::optional<uint64_t> HostPlatform::ReportWord(uint32_t vm_index, uint32_t vcp
   return word;
 }
 
-void HostPlatform::ListenFrom(uint32_t vm_index, uint64_t from_ns) {
+void HostPlatform::ListenFrom(uint32_t vm_index, uint64_t from_ns, uint64_t heirs_from_ns) {
+  std::atomic_ref(vms_[vm_index].heirs_from_ns).store(heirs_from_ns, std::memory_order_relaxed);
   std::atomic_ref(vms_[vm_index].boost_from_ns).store(from_ns, std::memory_order_relaxed);
 }
 

@@ -42,7 +42,7 @@ class HostPlatform : public BoostPlatform {
   uint64_t SinceNs(uint32_t vm_index, uint32_t vcpu_id) override;
   int32_t Owner(uint32_t vm_index, uint32_t vcpu_id) override;
   std::optional<uint64_t> ReportWord(uint32_t vm_index, uint32_t vcpu_id) override;
-  void ListenFrom(uint32_t vm_index, uint64_t from_ns) override;
+  void ListenFrom(uint32_t vm_index, uint64_t from_ns, uint64_t heirs_from_ns) override;
   absl::Status Raise(uint32_t vm_index, int32_t tid) override;
   void Restore(int32_t tid, bool surely_there) override;
   void Charge(uint32_t vm_index, int32_t tid, uint64_t used_ns, uint64_t now_ns) override;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Hint events and boost events: whether anybody waits for the vCPU that goes. User space
- * is woken for nothing else.
+ * Hint events: whether anybody waits for the vCPU that goes. User space is woken for nothing
+ * else, and for boost events (boost_event.bpf.h).
  */
 #ifndef LOCKHOST_AGENT_BPF_HINT_EVENT_BPF_H_
 #define LOCKHOST_AGENT_BPF_HINT_EVENT_BPF_H_
@@ -22,37 +22,6 @@ static __always_inline bool is_awaited(const struct lh_interest *wish, uint64_t 
 	if (!wish)
 		return false;
 	return wish->awaited[(vcpu_id / 64) % (LOCKHOST_MAX_SLOTS / 64)] >> (vcpu_id % 64) & 1;
-}
-
-struct waiter_search {
-	uint64_t page;
-	uint64_t waits_for; /* searched for */
-	bool found;
-};
-
-static long find_waiter(uint32_t vcpu_id, void *context)
-{
-	struct waiter_search *search = context;
-	uint64_t waits_for = 0;
-
-	bpf_probe_read_user(
-		&waits_for, sizeof(waits_for),
-		(void *)(report_slot_at(search->page, vcpu_id) + LOCKHOST_REPORT_WAITS_FOR_OFFSET));
-	search->found = waits_for == search->waits_for;
-	return search->found;
-}
-
-/* Some thread of the guest waits for a lock held on this vCPU, and has said so. */
-static __always_inline bool has_waiter(const struct lh_vm *vm, uint32_t vcpu_id)
-{
-	struct waiter_search search = {
-		.page = vm->report_address,
-		.waits_for = (uint64_t)vcpu_id + 1,
-	};
-	uint32_t slots = vm->report_slots;
-
-	bpf_loop(slots < LH_MAX_SEARCHED ? slots : LH_MAX_SEARCHED, find_waiter, &search, 0);
-	return search.found;
 }
 
 /* This VM's wish to be told, if it has one now. */
@@ -99,35 +68,10 @@ static __always_inline bool send_event(const struct lh_displaced *vcpu, uint64_t
 	return true;
 }
 
-/*
- * Asks the agent to run a preempted lock holder again at once. Where the report word is not
- * readable here nothing is asked: whether the vCPU holds a lock is then the guest's to say.
- */
-static __always_inline void ask_boost(const struct lh_displaced *vcpu)
-{
-	struct lockhost_hint_slot *slot = table_entry(vcpu->vm_index, 1 + vcpu->vcpu_id);
-	struct lh_boost_event *event = bpf_ringbuf_reserve(&boost_ring, sizeof(*event), 0);
-
-	if (!event) {
-		count(LH_BOOSTS_LOST);
-		return;
-	}
-	event->vm_id = vcpu->vm_id;
-	event->state_word = vcpu->state_word;
-	event->report_word = vcpu->report_word;
-	event->at_ns = vcpu->at_ns;
-	event->vm_index = vcpu->vm_index;
-	event->vcpu_id = vcpu->vcpu_id;
-	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
-	if (slot)
-		slot->recalled = vcpu->state_word;
-	count(LH_BOOSTS_ASKED);
-}
-
 /* The booster first: its work is the more urgent. True if the guest is told. */
 static __always_inline bool tell(const struct lh_displaced *vcpu, uint64_t now)
 {
-	if (vcpu->told & LH_TELL_BOOSTER)
+	if (vcpu->told & (LH_TELL_BOOSTER | LH_TELL_HEIR))
 		ask_boost(vcpu);
 	return (vcpu->told & LH_TELL_GUEST) && send_event(vcpu, now, BPF_RB_FORCE_WAKEUP);
 }
@@ -152,23 +96,22 @@ static __always_inline bool is_brief(struct task_struct *task)
 	return bpf_core_field_exists(task->se.slice) && task->se.slice <= brief_slice_ns;
 }
 
-/* Boosts of this VM's holders may be asked for now. */
-static __always_inline bool may_ask_boost(const struct lh_vm *vm, uint64_t now)
-{
-	return *(const volatile uint64_t *)&vm->boost_from_ns <= now;
-}
-
-/* Whom to tell that this vCPU has stopped: LH_TELL_GUEST, LH_TELL_BOOSTER, both, or nobody. */
+/* Whom to tell that this vCPU has stopped: enum lh_told, or nobody. */
 static __always_inline uint32_t who_is_told(struct lh_binding *binding, struct lh_vm *vm,
                                             uint64_t report, uint64_t report_word,
                                             uint64_t state_word, uint64_t now)
 {
 	struct lh_interest *wish = demand_of(binding, now);
-	bool boost = report && is_held(report_word) && may_ask_boost(vm, now) &&
-	             lockhost_state_of(state_word) == LOCKHOST_RUN_STATE_PREEMPTED;
+	bool may_boost = report && may_ask_boost(vm, now) &&
+	                 lockhost_state_of(state_word) == LOCKHOST_RUN_STATE_PREEMPTED;
+	bool boost = may_boost && is_held(report_word);
 	uint32_t told = 0;
 	bool awaited;
 
+	if (may_boost && !boost)
+		return may_ask_for_heir(vm, now) && is_missed_heir(vm, report, binding->vcpu_id) ?
+		               LH_TELL_HEIR :
+		               0;
 	if (!wish && !boost)
 		return 0;
 	awaited = is_awaited(wish, report, report_word, binding->vcpu_id);
@@ -180,39 +123,6 @@ static __always_inline uint32_t who_is_told(struct lh_binding *binding, struct l
 		return told | LH_TELL_GUEST;
 	count(LH_EVENTS_SUPPRESSED);
 	return told;
-}
-
-/*
- * A waiter goes to sleep: the holder that it waits for was preempted, perhaps before
- * anybody waited for it. All of the VM's memory is this thread's memory, too.
- */
-static __always_inline void ask_for_holder(const struct lh_binding *waiter, struct lh_vm *vm,
-                                           uint64_t report, uint64_t now)
-{
-	struct lockhost_hint_slot *slot;
-	struct lh_displaced holder = {
-		.vm_id = waiter->vm_id,
-		.vm_index = waiter->vm_index,
-		.at_ns = now,
-	};
-	uint64_t waits_for = 0;
-
-	if (!report || !may_ask_boost(vm, now))
-		return;
-	bpf_probe_read_user(&waits_for, sizeof(waits_for),
-	                    (void *)(report + LOCKHOST_REPORT_WAITS_FOR_OFFSET));
-	if (!waits_for || waits_for > vm->report_slots || waits_for > LOCKHOST_MAX_SLOTS)
-		return;
-	holder.vcpu_id = waits_for - 1;
-	slot = table_entry(waiter->vm_index, waits_for);
-	if (!slot || lockhost_state_of(slot->state_word) != LOCKHOST_RUN_STATE_PREEMPTED)
-		return;
-	holder.state_word = slot->state_word;
-	if (!read_report_word(report_slot_at(vm->report_address, holder.vcpu_id),
-	                      &holder.report_word) ||
-	    !is_held(holder.report_word))
-		return;
-	ask_boost(&holder);
 }
 
 /*

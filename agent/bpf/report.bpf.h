@@ -37,4 +37,13 @@ static __always_inline bool is_held(uint64_t report_word)
 	return report_word & LOCKHOST_REPORT_HOLDER_MASK;
 }
 
+/* LOCKHOST_WAIT_* of the thread that last waited on this vCPU; 0 where it is not in memory. */
+static __always_inline uint64_t read_wait_role(uint64_t report)
+{
+	uint64_t role = 0;
+
+	bpf_probe_read_user(&role, sizeof(role), (void *)(report + LOCKHOST_REPORT_WAIT_ROLE_OFFSET));
+	return role;
+}
+
 #endif /* LOCKHOST_AGENT_BPF_REPORT_BPF_H_ */

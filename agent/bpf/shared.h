@@ -30,7 +30,7 @@ struct lh_vm {
 	uint32_t report_slots;
 	int32_t tgid;
 	uint64_t boost_from_ns; /* ktime: boosts may be asked for from then on; ~0: never */
-	uint64_t reserved_agent;
+	uint64_t heirs_from_ns; /* the same for heirs, which are to leave something to holders */
 
 	uint32_t live;        /* vCPUs that have a thread */
 	uint32_t seen;        /* vCPUs that ever had one */
@@ -87,8 +87,8 @@ struct lh_agent_event {
 	uint32_t reserved;
 };
 
-/* Who is to be told that an awaited vCPU has stopped. */
-enum lh_told { LH_TELL_GUEST = 1, LH_TELL_BOOSTER = 2 };
+/* Who is to be told that an awaited vCPU has stopped; the booster of a holder or of an heir. */
+enum lh_told { LH_TELL_GUEST = 1, LH_TELL_BOOSTER = 2, LH_TELL_HEIR = 4 };
 
 /*
  * A vCPU that has stopped and is awaited. Per-CPU in `displaced`: one that gave way to a
@@ -105,7 +105,7 @@ struct lh_displaced {
 	uint64_t at_ns;
 };
 
-/* Ring `boost_ring`: a vCPU was preempted that holds a lock somebody waits for. */
+/* Ring `boost_ring`: a vCPU has no CPU that holds a lock somebody waits for, or is its heir. */
 struct lh_boost_event {
 	uint64_t vm_id;
 	uint64_t state_word;
@@ -113,6 +113,8 @@ struct lh_boost_event {
 	uint64_t at_ns; /* since when it has no CPU while somebody waits, ktime */
 	uint32_t vm_index;
 	uint32_t vcpu_id;
+	uint32_t is_heir; /* 0: a holder */
+	uint32_t reserved;
 };
 
 /* As HintEvent and InterestEntry of agent/channel/protocol.h. */
@@ -166,7 +168,7 @@ LOCKHOST_ABI_ASSERT(sizeof(struct lh_registration) == 24, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_binding) == 48, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_agent_event) == 32, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_displaced) == 48, "shared with BPF");
-LOCKHOST_ABI_ASSERT(sizeof(struct lh_boost_event) == 40, "shared with BPF");
+LOCKHOST_ABI_ASSERT(sizeof(struct lh_boost_event) == 48, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_hint_event) == 32, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_interest) == 256, "shared with BPF");
 LOCKHOST_ABI_ASSERT(sizeof(struct lh_table_command) == 32, "shared with BPF");

@@ -18,6 +18,7 @@
 #include "agent/bpf/report.bpf.h"
 #include "agent/bpf/vcpu_stats.bpf.h"
 #include "agent/bpf/binding.bpf.h"
+#include "agent/bpf/boost_event.bpf.h"
 #include "agent/bpf/hint_event.bpf.h"
 #include "agent/bpf/table_command.bpf.h"
 
@@ -142,6 +143,7 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 		account_sleep(stats, slot, now);
 	slot->since_ns = now;
 	publish_state(slot, LOCKHOST_RUN_STATE_PREEMPTED);
+	ask_for_woken(binding, slot->state_word, now);
 	return 0;
 }
 

@@ -139,6 +139,7 @@ absl::Status BpfSource::Publish(const VmRecord& record) {
   vm.seen = 0;
   vm.events_from = 0;
   Store(vm.boost_from_ns, UINT64_MAX);  // until a booster is there to answer
+  Store(vm.heirs_from_ns, UINT64_MAX);
   std::fill(std::begin(vm.owner), std::end(vm.owner), 0);
   Store(vm.vm_id, record.vm_id);
   return record.key == 0 ? absl::OkStatus() : PublishKvm(record);

@@ -41,6 +41,7 @@ void BpfSource::Adopt() {
     if (table.valid() && stat && stat->start_ticks == record.process.start_ticks) {
       // Until this agent has a booster, too: the earlier one's may have died listening.
       programs_->vm(i).boost_from_ns = UINT64_MAX;
+      programs_->vm(i).heirs_from_ns = UINT64_MAX;
       tables_->Adopt(i, std::move(table));
       adopted_.push_back(record);
     } else {

@@ -20,8 +20,9 @@ namespace lockhost::agent {
 enum class BoostAsker : uint32_t {
   kDirect,  // BPF, by the vCPU's report word
   kGrpc,    // the guest, by a message to lockhostd
+  kHeir,    // BPF, for one that is to take a lock on behalf of those who sleep
 };
-inline constexpr std::string_view kBoostAskerNames[] = {"direct", "grpc"};
+inline constexpr std::string_view kBoostAskerNames[] = {"direct", "grpc", "heir"};
 inline constexpr size_t kBoostAskers = std::size(kBoostAskerNames);
 
 // How a boost ended.
@@ -30,7 +31,7 @@ enum class BoostEnd : uint32_t {
   kHalted,    // the vCPU went to sleep, or back to its VMM
   kTimedOut,
   kGone,     // the thread ended, or no longer runs that vCPU
-  kStopped,  // boosts were switched off, or the VM went
+  kStopped,  // boosts were switched off, the VM went, or a holder came before an heir
 };
 inline constexpr std::string_view kBoostEndNames[] = {"released", "halted", "timed_out", "gone",
                                                       "stopped"};

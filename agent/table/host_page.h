@@ -20,7 +20,7 @@
 namespace lockhost::agent {
 
 inline constexpr uint64_t kHostPageMagic = 0x45474150'54534f48;  // "HOSTPAGE"
-inline constexpr uint32_t kHostPageVersion = 3;
+inline constexpr uint32_t kHostPageVersion = 4;
 inline constexpr uint32_t kMaxHostCounters = 64;
 
 // Means over the last second and the last ten.

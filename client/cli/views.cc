@@ -64,6 +64,17 @@ constexpr size_t kTableNameWidth = 16;
 constexpr size_t kVmmWidth = 11;
 constexpr size_t kModeWidth = 6;
 
+const char* AskerName(v1::BoostAsker asker) {
+  switch (asker) {
+    case v1::BOOST_ASKER_GRPC:
+      return "gRPC ";
+    case v1::BOOST_ASKER_HEIR:
+      return "heir ";
+    default:
+      return "";
+  }
+}
+
 const char* EndName(v1::BoostEnd end) {
   switch (end) {
     case v1::BOOST_END_RELEASED:
@@ -186,10 +197,9 @@ Lines WatchFrame(const v1::WatchVmResponse& message, const RateMeter& rates) {
 std::string TraceLine(const v1::Boost& boost, uint64_t now_ns) {
   const uint64_t at_ns = now_ns - std::min(boost.preempted_age_ns(), now_ns);
   const absl::Time at = absl::FromUnixNanos(static_cast<int64_t>(at_ns));
-  std::string line = absl::StrCat(absl::FormatTime("%H:%M:%E3S", at, absl::LocalTimeZone()),
-                                  " vCPU ", boost.vcpu_id(), " preempted, ",
-                                  boost.asker() == v1::BOOST_ASKER_GRPC ? "gRPC " : "", "boost +",
-                                  ShortDuration(boost.boosted_after_ns()));
+  std::string line = absl::StrCat(
+      absl::FormatTime("%H:%M:%E3S", at, absl::LocalTimeZone()), " vCPU ", boost.vcpu_id(),
+      " preempted, ", AskerName(boost.asker()), "boost +", ShortDuration(boost.boosted_after_ns()));
   if (boost.has_running_after_ns()) {
     absl::StrAppend(&line, ", ran +", ShortDuration(boost.running_after_ns()));
   }

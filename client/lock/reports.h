@@ -88,6 +88,13 @@ inline void ReportWaiting(const lockhost_env& env, uint32_t vcpu, uint32_t holde
   __atomic_store_n(&place, waits_for, __ATOMIC_RELAXED);
 }
 
+// Says what a thread on `vcpu` is to the sleepers of the lock: 0 or LOCKHOST_WAIT_*.
+inline void ReportRole(const lockhost_env& env, uint32_t vcpu, uint64_t role) {
+  if (vcpu >= env.pages.report_slots) return;
+  uint64_t& place = lockhost_report_slot_at(env.pages.reports, vcpu)->wait_role;
+  __atomic_store_n(&place, role, __ATOMIC_RELAXED);
+}
+
 // Wakes the guest agent if it armed the bell: demand begins.
 inline void RingIfArmed(const lockhost_env& env) {
   lockhost_report_header* reports = env.pages.reports;

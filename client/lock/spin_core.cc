@@ -63,6 +63,7 @@ class Wait {
   bool Run() {
     const bool taken = RunUntilTaken();
     if (looked_ns_ != 0) ReportWaiting(env_, vcpu_, LOCKHOST_UNKNOWN_VCPU);
+    if (has_role_) TellRole(0);
     return taken;
   }
 
@@ -76,7 +77,7 @@ class Wait {
         continue;
       }
       left_since_ns_ = 0;
-      if (HasOrphans(seen) && BecomeHeir(seen)) continue;
+      if (HasOrphans(seen) && BecomeHeir(seen, seen ^ kSleepers)) continue;
       if (paused_ >= kPausesBetweenLooks) {
         const Advice advice = Look(seen);
         if (looked_ns_ >= deadline_ns_) {
@@ -164,7 +165,7 @@ class Wait {
   // the word again.
   bool BecomesHeirAgain(uint32_t seen) {
     if (!slept_ || HasSleepers(seen) || IsHeldNatively(seen)) return false;
-    heir_ = TryReplace(word_, seen, seen | kHeir | ClaimedAt(looked_ns_));
+    BecomeHeir(seen, seen | kHeir | ClaimedAt(looked_ns_));
     return true;
   }
 
@@ -209,8 +210,17 @@ class Wait {
   }
 
   // Stays awake on behalf of the sleepers: nobody need be woken for a lock that this
-  // waiter is about to take.
-  bool BecomeHeir(uint32_t seen) { return heir_ = TryReplace(word_, seen, seen ^ kSleepers); }
+  // waiter is about to take. `with_heir`: `seen` with the heir bit.
+  bool BecomeHeir(uint32_t seen, uint32_t with_heir) {
+    heir_ = TryReplace(word_, seen, with_heir);
+    if (heir_) TellRole(LOCKHOST_WAIT_HEIR);
+    return heir_;
+  }
+
+  void TellRole(uint64_t role) {
+    ReportRole(env_, vcpu_, role);
+    has_role_ = role != 0;
+  }
 
   // Hands on what a waiter that gives up owes to those who sleep: that somebody may, if the
   // word has lost it, and the end of its time as an heir. The holder's unlock then wakes
@@ -243,7 +253,9 @@ class Wait {
   void Sleep(uint32_t expected, uint64_t longest_ns = UINT64_MAX) {
     const uint64_t left_ns = deadline_ns_ == UINT64_MAX ? UINT64_MAX : deadline_ns_ - looked_ns_;
     const uint64_t timeout_ns = left_ns < longest_ns ? left_ns : longest_ns;
+    TellRole(LOCKHOST_WAIT_ASLEEP);
     heir_ = env_.platform->wait(env_.context, word_, expected, timeout_ns, &waiting_) != 0;
+    TellRole(0);
     slept_ = true;
     claims_ = false;
     stalled_since_ns_ = 0;
@@ -252,6 +264,7 @@ class Wait {
     ReportWaiting(env_, vcpu_, LOCKHOST_UNKNOWN_VCPU);
     vcpu_ = env_.platform->current_vcpu(env_.context);
     tag_ = OwnTag(env_, self_, vcpu_);
+    if (heir_) TellRole(LOCKHOST_WAIT_HEIR);
   }
 
   const lockhost_env& env_;
@@ -263,6 +276,7 @@ class Wait {
   uint32_t tag_;
   bool slept_ = false;          // others may sleep still
   bool heir_ = false;           // the heir bit, if set, may be this waiter's
+  bool has_role_ = false;       // the report page says so, or that it sleeps
   bool claims_ = false;         // the claim, if the word has one, may be this waiter's
   uint64_t began_ns_ = 0;       // the time of the first look
   uint64_t left_since_ns_ = 0;  // when the word was first found free but claimed; 0: it is not

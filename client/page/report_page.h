@@ -45,7 +45,15 @@ struct lockhost_report_slot {
    * goes to sleep, whom to run again. May be wrong for a while, as above.
    */
   uint64_t waits_for;
-  uint64_t reserved_holder[6]; /* zero */
+  /*
+   * What that thread is to the sleepers of the lock (lock_word.h): LOCKHOST_WAIT_ASLEEP, one
+   * of them, which is woken to take the lock on behalf of the others; LOCKHOST_WAIT_HEIR, awake
+   * on their behalf; 0: neither. While an heir has no CPU they sleep on though the lock is
+   * free, so the host may run it at once. Plain relaxed stores by the vCPU itself; may be wrong
+   * for a while, as above.
+   */
+  uint64_t wait_role;
+  uint64_t reserved_holder[5]; /* zero */
   /*
    * Non-zero: somebody has lately waited for a lock held on this vCPU. Set by
    * waiters only if it was zero (so a contended lock does not bounce the line),
@@ -62,7 +70,11 @@ LOCKHOST_ABI_ASSERT(sizeof(struct lockhost_report_slot) == 128, "one line a writ
 #define LOCKHOST_REPORT_HOLDER_MASK 0xffffULL
 #define LOCKHOST_REPORT_COUNT_SHIFT 16
 #define LOCKHOST_REPORT_WAITS_FOR_OFFSET 8u
+#define LOCKHOST_REPORT_WAIT_ROLE_OFFSET 16u
 #define LOCKHOST_REPORT_AWAITED_OFFSET 64u
+
+#define LOCKHOST_WAIT_ASLEEP 1u
+#define LOCKHOST_WAIT_HEIR 2u
 
 #define LOCKHOST_REPORT_PAGE_BYTES(slot_count) (64u + 128u * (slot_count))
 

@@ -16,7 +16,7 @@ uint64_t Since(uint64_t from_ns, uint64_t to_ns) { return to_ns > from_ns ? to_n
 
 // The wire's values are those of the log, after "unspecified".
 static_assert(static_cast<int>(agent::BoostEnd::kStopped) + 1 == v1::BOOST_END_STOPPED);
-static_assert(static_cast<int>(agent::BoostAsker::kGrpc) + 1 == v1::BOOST_ASKER_GRPC);
+static_assert(static_cast<int>(agent::BoostAsker::kHeir) + 1 == v1::BOOST_ASKER_HEIR);
 
 void Fill(const BoostRecord& record, uint64_t now_ns, v1::Boost* boost) {
   const uint64_t from_ns = record.preempted_at_ns;

@@ -3,6 +3,7 @@
 // Preempted lock holders of a real VM that run again at once.
 #include "client/page/hint_reader.h"
 #include "tests/lab/boost_fixture.h"
+#include "tests/lab/harness/neighbours.h"
 
 namespace lockhost::lab {
 namespace {
@@ -43,6 +44,20 @@ TEST_F(BoostTest, HoldersThatTheGuestNamesOverGrpcComeBack) {
     EXPECT_NE(record.preempted_at_ns, 0u);
     EXPECT_LE(record.preempted_at_ns, record.raised_at_ns);
   }
+}
+
+// Beside neighbours a sleeper that is woken waits long for a CPU, and all other sleepers with it.
+TEST_F(BoostTest, AnHeirThatFindsNoCpuComesBack) {
+  const auto hogs = Neighbours::Start(session_->machine().vcpus());
+  ASSERT_TRUE(hogs.ok()) << hogs.status();
+  const auto has_heir = [](const std::vector<BoostRecord>& records) {
+    return std::any_of(records.begin(), records.end(), [](const BoostRecord& record) {
+      return record.asker == BoostAsker::kHeir && record.running_at_ns != 0;
+    });
+  };
+  for (int i = 0; i < 40 && !has_heir(log_->After(0)); ++i) Run(Subject::kLockhostBoost);
+  EXPECT_TRUE(has_heir(log_->After(0))) << "no heir was boosted in 20 s";
+  EXPECT_TRUE(BecomeOrdinary());
 }
 
 TEST_F(BoostTest, SwitchedOffNobodyIsBoosted) {

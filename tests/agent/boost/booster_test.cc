@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "client/page/hint_page.h"
+#include "client/page/report_page.h"
 
 namespace lockhost::agent {
 namespace {
@@ -29,7 +29,10 @@ class FakePlatform : public BoostPlatform {
     return gone ? 0 : static_cast<int32_t>(500 + vcpu_id);
   }
   std::optional<uint64_t> ReportWord(uint32_t, uint32_t) override { return report; }
-  void ListenFrom(uint32_t, uint64_t from_ns) override { listen_from = from_ns; }
+  void ListenFrom(uint32_t, uint64_t from_ns, uint64_t heirs_from_ns) override {
+    listen_from = from_ns;
+    heirs_from = heirs_from_ns;
+  }
   absl::Status Raise(uint32_t, int32_t tid) override {
     if (raise_status.ok()) raised.insert(tid);
     return raise_status;
@@ -44,6 +47,7 @@ class FakePlatform : public BoostPlatform {
   uint64_t since_ns = 0;
   std::optional<uint64_t> report = kHeld;
   uint64_t listen_from = 0;
+  uint64_t heirs_from = 0;
   absl::Status raise_status;
   bool gone = false;
   bool owner_changes_after_raise = false;
@@ -121,6 +125,50 @@ TEST_F(BoosterTest, APreemptedHolderIsBoostedUntilItsLockIsReleased) {
   EXPECT_TRUE(platform_.raised.empty());
   EXPECT_EQ(Ended(BoostEnd::kReleased), 1u);
   EXPECT_EQ(platform_.charged_ns, 30 * kUs) << "only what it ran";
+}
+
+TEST_F(BoosterTest, AnHeirIsBoostedUntilItHasHadTheLock) {
+  constexpr uint64_t kFree = 0x40000;
+  platform_.report = kFree;
+  BoostRequest wish = Wish();
+  wish.asker = BoostAsker::kHeir;
+  wish.report_word = kFree;
+  booster_.Request(wish, now_);
+  EXPECT_EQ(platform_.raised, std::set<int32_t>{kTid});
+  Enter(LOCKHOST_RUN_STATE_RUNNING, now_ + 30 * kUs);
+  platform_.report = kHeld;
+  booster_.Look(now_ + 50 * kUs);
+  EXPECT_EQ(platform_.raised.size(), 1u) << "it has just taken it";
+  platform_.report = kHeld & ~LOCKHOST_REPORT_HOLDER_MASK;
+  booster_.Look(now_ + 60 * kUs);
+  EXPECT_TRUE(platform_.raised.empty());
+  EXPECT_EQ(Ended(BoostEnd::kReleased, BoostAsker::kHeir), 1u);
+  EXPECT_EQ((*BoostLogReader::Attach(log_.fd()))->After(0).back().asker, BoostAsker::kHeir);
+}
+
+TEST_F(BoosterTest, AnHeirGivesWayToAHolderButNotToAnotherHeir) {
+  BoostRequest heir = Wish(kVcpu + 1), other = Wish(kVcpu + 2);
+  heir.asker = other.asker = BoostAsker::kHeir;
+  booster_.Request(heir, now_);
+  booster_.Request(other, now_);
+  EXPECT_EQ(Denied(BoostDenial::kAtOnce, BoostAsker::kHeir), 1u);
+  booster_.Request(Wish(), now_);
+  EXPECT_EQ(platform_.raised, std::set<int32_t>{kTid});
+  EXPECT_EQ(Ended(BoostEnd::kStopped, BoostAsker::kHeir), 1u);
+  booster_.Request(Wish(kVcpu + 3), now_);
+  EXPECT_EQ(Denied(BoostDenial::kAtOnce), 1u) << "holders do not";
+}
+
+TEST_F(BoosterTest, HeirsLeaveHalfOfTheBudgetToHolders) {
+  for (int i = 0; i < 3; ++i) UseUp(kLimits.longest_ns);
+  BoostRequest heir = Wish();
+  heir.asker = BoostAsker::kHeir;
+  booster_.Request(heir, now_);
+  EXPECT_EQ(Denied(BoostDenial::kVmBudget, BoostAsker::kHeir), 1u);
+  EXPECT_LE(platform_.listen_from, now_);
+  EXPECT_GT(platform_.heirs_from, now_) << "what is refused is not even to wake the booster";
+  booster_.Request(Wish(), now_);
+  EXPECT_EQ(platform_.raised.size(), 1u);
 }
 
 TEST_F(BoosterTest, ABoostIsLimitedInTime) {

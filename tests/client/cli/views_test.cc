@@ -210,6 +210,9 @@ TEST(ViewsTest, ATraceSaysWhatHappenedWhen) {
   boost.set_asker(v1::BOOST_ASKER_GRPC);
   EXPECT_EQ(TraceLine(boost, now_ns),
             "22:13:20.123 vCPU 3 preempted, gRPC boost +62us, limit +130us");
+  boost.set_asker(v1::BOOST_ASKER_HEIR);
+  EXPECT_EQ(TraceLine(boost, now_ns),
+            "22:13:20.123 vCPU 3 preempted, heir boost +62us, limit +130us");
   boost.set_vcpu_id(1023);
   boost.set_boosted_after_ns(1'234'567);
   boost.set_ended_after_ns(2'345'678);

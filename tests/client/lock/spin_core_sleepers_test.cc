@@ -175,6 +175,29 @@ TEST_F(SpinCoreTest, WhoGivesUpAfterASleepSetsTheSleepersBitAgain) {
   EXPECT_EQ(word_, WithOrphans(HolderTag(1), now_ns_));
 }
 
+TEST_F(SpinCoreTest, SaysWhatItIsToTheSleepers) {
+  const uint64_t& role = reports_.slots[kMe].wait_role;
+  HeldBy(kHolder);
+  SetState(kHolder, LOCKHOST_RUN_STATE_PREEMPTED);
+  on_wait_ = [&] {
+    EXPECT_EQ(role, LOCKHOST_WAIT_ASLEEP);
+    HeldBy(1);
+  };
+  on_pause_ = [&] {
+    EXPECT_EQ(role, sleeps_ == 0 ? 0 : LOCKHOST_WAIT_HEIR);
+    if (sleeps_ != 0) word_ &= ~kHolderMask;
+  };
+  lockhost_core_lock(&env_, &word_);
+  EXPECT_EQ(sleeps_, 1);
+  EXPECT_EQ(role, 0u);
+  on_pause_ = [&] {
+    if (role == LOCKHOST_WAIT_HEIR) word_ &= ~kHolderMask;
+  };
+  word_ = HolderTag(1) | kOrphans;
+  lockhost_core_lock(&env_, &word_);
+  EXPECT_EQ(role, 0u);
+}
+
 TEST_F(SpinCoreTest, AnHeirThatGivesUpIsNoneAnyMore) {
   word_ = HolderTag(kHolder) | kOrphans;
   SetState(kHolder, LOCKHOST_RUN_STATE_RUNNING);
