@@ -66,7 +66,7 @@ class WireServer {
 // by a timer of gRPC's.
 class Wire {
  public:
-  static constexpr uint32_t kLooksPerSecond = 200;
+  static constexpr uint32_t kLooksPerSecond = 1'000;
   static constexpr uint32_t kLooksAtOnce = 16;
 
   // `look_ns`: looks at least this often, UINT64_MAX for no such bound. Needed only where

@@ -135,7 +135,7 @@ class Benchmark {
   }
   absl::Status MeasureGrpc() {
     say_("holders told of by gRPC");
-    const auto holder_back = MeasureGrpcHolderBack(kFull, plan_.long_time / 2);
+    const auto holder_back = MeasureGrpcHolderBack(kFull, plan_.long_time);
     if (!holder_back.ok()) return holder_back.status();
     figures_.grpc_holder_back_ns = *holder_back;
     if (holder_back->Total() != 0) return absl::OkStatus();
