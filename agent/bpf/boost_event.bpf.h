@@ -48,7 +48,8 @@ static long find_sleeper(uint32_t vcpu_id, void *context)
 
 	if (vcpu_id == search->heir)
 		return 0;
-	search->found = read_wait_role(report_slot_at(search->page, vcpu_id)) == LOCKHOST_WAIT_ASLEEP;
+	search->found =
+		read_wait_role(report_slot_at(search->page, vcpu_id)) == LOCKHOST_WAIT_ASLEEP;
 	return search->found;
 }
 

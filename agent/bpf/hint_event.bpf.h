@@ -109,9 +109,9 @@ static __always_inline uint32_t who_is_told(struct lh_binding *binding, struct l
 	bool awaited;
 
 	if (may_boost && !boost)
-		return may_ask_for_heir(vm, now) && is_missed_heir(vm, report, binding->vcpu_id) ?
-		               LH_TELL_HEIR :
-		               0;
+		return may_ask_for_heir(vm, now) && is_missed_heir(vm, report, binding->vcpu_id)
+		               ? LH_TELL_HEIR
+		               : 0;
 	if (!wish && !boost)
 		return 0;
 	awaited = is_awaited(wish, report, report_word, binding->vcpu_id);

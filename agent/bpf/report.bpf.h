@@ -42,7 +42,8 @@ static __always_inline uint64_t read_wait_role(uint64_t report)
 {
 	uint64_t role = 0;
 
-	bpf_probe_read_user(&role, sizeof(role), (void *)(report + LOCKHOST_REPORT_WAIT_ROLE_OFFSET));
+	bpf_probe_read_user(&role, sizeof(role),
+	                    (void *)(report + LOCKHOST_REPORT_WAIT_ROLE_OFFSET));
 	return role;
 }
 
