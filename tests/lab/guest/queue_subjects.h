@@ -26,8 +26,7 @@ inline uint32_t NotedHolder(Worker& self) {
 inline void PvWait(Worker& self) {
   uint32_t* kicked = &NodeOf(self).kicked;
   const lockhost_waiting waiting = {.awaited_vcpu = NotedHolder(self),
-                                    .believed_state = LOCKHOST_RUN_STATE_UNSPECIFIED,
-                                    .gives_way = 0};
+                                    .believed_state = LOCKHOST_RUN_STATE_UNSPECIFIED};
   self.Wait(kicked, 0, UINT64_MAX, waiting);
   __atomic_exchange_n(kicked, 0, __ATOMIC_SEQ_CST);
 }
