@@ -11,6 +11,9 @@ namespace {
 // A released lock is noticed at the next look; more often would take the CPU from the holder.
 constexpr uint64_t kLookEveryNs = 50'000;
 
+// Of the time that passes, what surcharges may take at most: one part in so many of a CPU.
+constexpr uint64_t kSurchargePart = 5;
+
 bool IsHeir(const BoostRequest& request) { return request.asker == BoostAsker::kHeir; }
 
 // A holder has released its lock as soon as the word is another one; an heir takes its own first.
@@ -188,6 +191,13 @@ uint64_t Booster::UsedNs(const Boost& boost, uint64_t now_ns) {
   return now_ns > from ? now_ns - from : 0;
 }
 
+// A VM cannot have slept for longer than there was time: one that is boosted all the time would
+// otherwise owe more than it can ever pay.
+uint64_t Booster::SurchargeNs(Vm& vm, uint64_t now_ns) const {
+  const uint64_t passed = now_ns - std::exchange(vm.surcharged_at_ns, now_ns);
+  return std::min(limits_.surcharge_ns, passed / kSurchargePart);
+}
+
 void Booster::End(const Boost& boost, BoostEnd end, uint64_t now_ns) {
   platform_.Restore(boost.tid, end != BoostEnd::kGone && end != BoostEnd::kStopped);
   log_.Append({.vm_id = boost.request.vm_id,
@@ -207,7 +217,7 @@ void Booster::End(const Boost& boost, BoostEnd end, uint64_t now_ns) {
   vm.budget.Take(now_ns, used);
   host_budget_.Take(now_ns, used);
   if (vm.repays && used != 0) {
-    platform_.Charge(boost.request.vm_index, boost.tid, used + limits_.surcharge_ns, now_ns);
+    platform_.Charge(boost.request.vm_index, boost.tid, used + SurchargeNs(vm, now_ns), now_ns);
   }
   Listen(boost.request.vm_index, vm, now_ns);
 }

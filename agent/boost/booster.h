@@ -104,6 +104,7 @@ class Booster {
     bool repays = true;
     BoostBudget budget;
     BoostFigures figures{};
+    uint64_t surcharged_at_ns = 0;
     std::map<uint32_t, uint64_t> granted{};  // by vCPU: the preemption it was boosted for
   };
   struct Boost {
@@ -122,6 +123,7 @@ class Booster {
   std::optional<BoostEnd> IsOver(Boost& boost, uint64_t now_ns);
   void End(const Boost& boost, BoostEnd end, uint64_t now_ns);
   static uint64_t UsedNs(const Boost& boost, uint64_t now_ns);
+  uint64_t SurchargeNs(Vm& vm, uint64_t now_ns) const;
   void EndAllOf(std::optional<uint32_t> vm_index, uint64_t now_ns);
 
   const BoostLimits limits_;

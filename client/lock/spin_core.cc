@@ -119,7 +119,8 @@ class Wait {
     RingIfArmed(env_);
     waiting_.believed_state = lockhost_read_hint(&env_.pages, holder.vcpu, now_ns);
     const bool native = FollowMode(env_, now_ns);
-    const uint32_t state = lockhost_expected_state(&env_.pages, holder, waiting_.believed_state);
+    const uint32_t state =
+        lockhost_expected_state(&env_.pages, holder.vcpu, waiting_.believed_state);
     return Advise({.holder_state = state,
                    .hints_are_prompt = lockhost_hints_are_prompt(&env_.pages) != 0,
                    .holder_on_my_vcpu = holder.vcpu == vcpu_,

@@ -213,6 +213,22 @@ TEST_F(BoosterTest, WhatTheVmGainsByNotSleepingIsMadeUpForButIsNoBoostedTime) {
   EXPECT_EQ(platform_.charged_ns, 730 * kUs);
 }
 
+TEST_F(BoosterTest, AVmThatIsBoostedAllTheTimeOwesAFifthOfItAtMost) {
+  BoostLimits limits = kLimits;
+  limits.surcharge_ns = 4'000 * kUs;
+  Booster booster(limits, BoostMechanism::kFifo, &platform_, &log_);
+  booster.AddVm(kVmId, kVm, 0);
+  for (int boost = 0; boost < 3; ++boost, now_ += 1'000 * kUs) {
+    platform_.report = kHeld;
+    booster.Request(Wish(), now_);
+    Enter(LOCKHOST_RUN_STATE_RUNNING, now_);
+    booster.Look(now_ + 5 * kUs);
+    platform_.report = kHeld + 0x10000;
+    booster.Look(now_ + 10 * kUs);
+  }
+  EXPECT_EQ(platform_.charged_ns, 3 * 10 * kUs + 4'000 * kUs + 2 * 200 * kUs);
+}
+
 TEST_F(BoosterTest, WhatNeverGotACpuCostsNothing) {
   booster_.Request(Wish(), now_);
   booster_.Look(now_ + kLimits.longest_ns);
