@@ -42,6 +42,15 @@ void KickSlow(uint32_t* word);
   return false;
 }
 
+// For who does not wait, after an attempt that failed: the lock may be free, but claimed
+// (lock_word.h), and the claimant may have gone, as in a forked child.
+[[gnu::noinline]] inline bool TryLockPastClaim(uint32_t* word) {
+  ThreadState& thread = ThisThread();
+  if (!TryTakePastClaim(word, thread.tag)) return false;
+  if (thread.report_word != nullptr) ReportTaken(thread.report_word, thread.self);
+  return true;
+}
+
 [[gnu::noinline]] inline void UnlockReporting(uint32_t* word) {
   const bool must_kick = Release(word);
   ThreadState& thread = ThisThread();
@@ -57,6 +66,10 @@ void KickSlow(uint32_t* word);
     return true;
   }
   return !IsHeld(seen) && TryLockReporting(word, thread);
+}
+
+[[gnu::always_inline]] inline bool TryLockWithoutWaiting(uint32_t* word) {
+  return TryLockInline(word) || TryLockPastClaim(word);
 }
 
 [[gnu::always_inline]] inline void UnlockInline(uint32_t* word) {

@@ -145,6 +145,18 @@ constexpr uint32_t LeftToTaker(uint32_t seen) { return (seen & kHeir) != 0 ? see
   return false;
 }
 
+// Takes the word if it is free, claimed or not: for who does not wait. Acquire order on success.
+[[gnu::noinline]] inline bool TryTakePastClaim(uint32_t* word, uint32_t tag) {
+  uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
+  while (!IsHeld(seen)) {
+    if (__atomic_compare_exchange_n(word, &seen, LeftToTaker(seen) | tag, /*weak=*/false,
+                                    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // Takes the word if it is free and not claimed, sleepers or not. Acquire order on success.
 [[gnu::always_inline]] inline bool TryTakeFree(uint32_t* word, uint32_t tag) {
   uint32_t seen = 0;

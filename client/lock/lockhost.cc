@@ -212,7 +212,8 @@ void lockhost_spin_lock(lockhost_spinlock_t* lock) {
 }
 
 int lockhost_spin_trylock(lockhost_spinlock_t* lock) {
-  return lockhost::lock::TryLockTelling(&lock->word) ? 1 : 0;
+  const bool taken = lockhost::lock::TryLockWithoutWaiting(&lock->word);
+  return lockhost::lock::TellIfAcquired(taken, &lock->word) ? 1 : 0;
 }
 
 void lockhost_spin_unlock(lockhost_spinlock_t* lock) {

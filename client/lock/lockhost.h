@@ -36,8 +36,7 @@ typedef struct lockhost_spinlock {
 /* Acquires; acquire order. Not recursive: a thread that holds the lock waits for ever. */
 void lockhost_spin_lock(lockhost_spinlock_t* lock);
 
-/* Acquires if free; acquire order on success. Returns 1 on success, 0 otherwise: also where the
-   lock is free, but another thread has waited for it for milliseconds and is about to take it. */
+/* Acquires if free; acquire order on success. Returns 1 on success, 0 otherwise. */
 int lockhost_spin_trylock(lockhost_spinlock_t* lock);
 
 /*

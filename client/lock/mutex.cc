@@ -30,7 +30,8 @@ void lockhost_mutex_lock(lockhost_mutex_t* mutex) {
 }
 
 int lockhost_mutex_trylock(lockhost_mutex_t* mutex) {
-  return lockhost::lock::TryLockTelling(&mutex->word) ? 1 : 0;
+  const bool taken = lockhost::lock::TryLockWithoutWaiting(&mutex->word);
+  return lockhost::lock::TellIfAcquired(taken, &mutex->word) ? 1 : 0;
 }
 
 int lockhost_mutex_timedlock(lockhost_mutex_t* mutex, lockhost_clock_t clock,

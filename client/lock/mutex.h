@@ -29,7 +29,7 @@ class Mutex {
   }
 
   // Acquires if free.
-  bool try_lock() { return lock::TryLockInline(&mutex_.word); }
+  bool try_lock() { return lock::TryLockWithoutWaiting(&mutex_.word); }
 
   // Acquires, unless that takes longer than `timeout`. A free mutex is always acquired.
   template <typename Rep, typename Period>

@@ -18,10 +18,14 @@ bool TryLock(uint32_t* word) {
   return lock::TellIfAcquired(lockhost_core_trylock(&lock::SharedEnv(), word) != 0, word);
 }
 
+bool TryLockInTurn(uint32_t* word) {
+  return lock::TellIfAcquired(lockhost_core_trylock_in_turn(&lock::SharedEnv(), word) != 0, word);
+}
+
 }  // namespace
 
 int lockhost_pshared_spin_timedlock(lockhost_pshared_spinlock_t* lock, uint64_t deadline_ns) {
-  if (TryLock(&lock->word)) return 1;
+  if (TryLockInTurn(&lock->word)) return 1;
   lock::Attach();
   const int taken = lockhost_core_lock_until(&lock::SharedEnv(), &lock->word, deadline_ns);
   return lock::TellIfAcquired(taken != 0, &lock->word) ? 1 : 0;
@@ -42,7 +46,7 @@ void lockhost_pshared_spin_unlock(lockhost_pshared_spinlock_t* lock) {
 
 int lockhost_pshared_mutex_timedlock(lockhost_pshared_mutex_t* mutex, lockhost_clock_t clock,
                                      uint64_t deadline_ns) {
-  if (TryLock(&mutex->word)) return 1;
+  if (TryLockInTurn(&mutex->word)) return 1;
   lock::Attach();
   const bool taken = lock::MutexLockUntil(lock::SharedEnv(), &mutex->word, {clock, deadline_ns});
   return lock::TellIfAcquired(taken, &mutex->word) ? 1 : 0;

@@ -166,7 +166,7 @@ class Wait {
   // the word again.
   bool BecomesHeirAgain(uint32_t seen) {
     if (!slept_ || HasSleepers(seen) || IsHeldNatively(seen)) return false;
-    BecomeHeir(seen, seen | kHeir | ClaimedAt(looked_ns_));
+    BecomeHeir(seen, (seen & ~kClaimTimeMask) | kHeir | ClaimedAt(looked_ns_));
     return true;
   }
 
@@ -224,15 +224,17 @@ class Wait {
   }
 
   // Hands on what a waiter that gives up owes to those who sleep: that somebody may, if the
-  // word has lost it, and the end of its time as an heir. The holder's unlock then wakes
-  // one; under a native holder this waiter does. False: the word changed since `seen`.
+  // word has lost it, and the end of its claim and its time as an heir. The holder's unlock then
+  // wakes one; under a native holder this waiter does. False: the word changed since `seen`.
   bool LeaveToOthers(uint32_t seen) {
     if (IsHeldNatively(seen)) {
       if (slept_) env_.platform->kick(env_.context, word_);
       return true;
     }
-    const bool owes = HasSleepers(seen) ? heir_ : slept_;
-    return !owes || HasOrphans(seen) || TryReplace(word_, seen, WithOrphans(seen, looked_ns_));
+    const bool owes = (HasSleepers(seen) ? heir_ : slept_) && !HasOrphans(seen);
+    const uint32_t unclaimed = claims_ ? seen & ~kClaimed : seen;
+    const uint32_t left = owes ? WithOrphans(unclaimed, looked_ns_) : unclaimed;
+    return left == seen || TryReplace(word_, seen, left);
   }
 
   // Sleeps until it is woken or the deadline has passed, unless the word changed since `seen`.
@@ -294,9 +296,24 @@ class Wait {
                                .believed_state = LOCKHOST_RUN_STATE_UNSPECIFIED};
 };
 
+// `past_claim`: also a free lock that somebody has claimed.
+bool TryOnce(const lockhost_env& env, uint32_t* word, bool past_claim) {
+  lockhost_thread& self = *env.platform->self(env.context);
+  if (env.operations != nullptr && TakesNatively(*env.operations)) {
+    uint32_t seen = 0;
+    if (TryTakeNatively(word, self, &seen)) return true;
+    if (IsHeld(seen)) return false;
+  }
+  const uint32_t vcpu = env.platform->current_vcpu(env.context);
+  const uint32_t tag = OwnTag(env, self, vcpu);
+  if (!TryTakeFree(word, tag) && !(past_claim && TryTakePastClaim(word, tag))) return false;
+  ReportTaken(env, vcpu, self);
+  return true;
+}
+
 int LockUntil(const lockhost_env& env, uint32_t* word, bool holder_may_sleep,
               uint64_t deadline_ns) {
-  if (lockhost_core_trylock(&env, word)) return 1;
+  if (TryOnce(env, word, /*past_claim=*/false)) return 1;
   lockhost_thread* self = env.platform->self(env.context);
   const uint32_t vcpu = env.platform->current_vcpu(env.context);
   return Wait(env, word, self, vcpu, holder_may_sleep, deadline_ns).Run() ? 1 : 0;
@@ -307,17 +324,11 @@ int LockUntil(const lockhost_env& env, uint32_t* word, bool holder_may_sleep,
 }  // namespace lockhost::lock
 
 int lockhost_core_trylock(const lockhost_env* env, uint32_t* word) {
-  namespace lock = lockhost::lock;
-  lockhost_thread& self = *env->platform->self(env->context);
-  if (env->operations != nullptr && lock::TakesNatively(*env->operations)) {
-    uint32_t seen = 0;
-    if (lock::TryTakeNatively(word, self, &seen)) return 1;
-    if (lock::IsHeld(seen)) return 0;
-  }
-  const uint32_t vcpu = env->platform->current_vcpu(env->context);
-  if (!lock::TryTakeFree(word, lock::OwnTag(*env, self, vcpu))) return 0;
-  lock::ReportTaken(*env, vcpu, self);
-  return 1;
+  return lockhost::lock::TryOnce(*env, word, /*past_claim=*/true) ? 1 : 0;
+}
+
+int lockhost_core_trylock_in_turn(const lockhost_env* env, uint32_t* word) {
+  return lockhost::lock::TryOnce(*env, word, /*past_claim=*/false) ? 1 : 0;
 }
 
 void lockhost_core_lock(const lockhost_env* env, uint32_t* word) {

@@ -29,6 +29,8 @@ void lockhost_core_mutex_lock_after_sleep(const struct lockhost_env* env, uint32
                                           int woken);
 /* True if it was free and is now held; acquire order on success. */
 int lockhost_core_trylock(const struct lockhost_env* env, uint32_t* word);
+/* The same, but a free lock that is claimed is left to its claimant: for who waits otherwise. */
+int lockhost_core_trylock_in_turn(const struct lockhost_env* env, uint32_t* word);
 /* Releases; release order. The caller must hold the lock. */
 void lockhost_core_unlock(const struct lockhost_env* env, uint32_t* word);
 

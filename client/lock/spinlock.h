@@ -26,8 +26,8 @@ class SpinLock {
     if (!lock::TryLockInline(&lock_.word)) lock::LockSlow(&lock_.word);
   }
 
-  // Acquires if free; may fail where another thread has long waited for it (lockhost.h).
-  bool try_lock() { return lock::TryLockInline(&lock_.word); }
+  // Acquires if free.
+  bool try_lock() { return lock::TryLockWithoutWaiting(&lock_.word); }
 
   // Acquires, unless that takes longer than `timeout`. A free lock is always acquired.
   template <typename Rep, typename Period>

@@ -122,7 +122,7 @@ TEST_F(SpinCoreTest, WhoWaitsAloneClaimsTheLockLikewise) {
 
 TEST_F(SpinCoreTest, AClaimedLockIsLeftToItsClaimantButNotForLong) {
   word_ = kClaimed | kHeir;
-  EXPECT_EQ(lockhost_core_trylock(&env_, &word_), 0);
+  EXPECT_EQ(lockhost_core_trylock_in_turn(&env_, &word_), 0);
   lockhost_core_lock(&env_, &word_);
   EXPECT_EQ(sleeps_, 0);
   EXPECT_NEAR(static_cast<double>(now_ns_), kClaimHoldsNs, 2'000);
@@ -142,6 +142,23 @@ TEST_F(SpinCoreTest, TheTimeForAClaimantBeginsAnewWithEachHold) {
 TEST_F(SpinCoreTest, AFreeLockIsTakenAtTheDeadlineThoughItIsClaimed) {
   word_ = kClaimed | kHeir;
   EXPECT_EQ(lockhost_core_lock_until(&env_, &word_, 1), 1);
+}
+
+// The claimant may be long gone, as in a forked child: who only tries would try for ever.
+TEST_F(SpinCoreTest, WhoOnlyTriesTakesAFreeLockThoughItIsClaimed) {
+  word_ = kClaimed | kHeir;
+  EXPECT_EQ(lockhost_core_trylock(&env_, &word_), 1);
+  EXPECT_EQ(word_, HolderTag(kMe) | kHeir);
+  EXPECT_NE(ReportWord() & LOCKHOST_REPORT_HOLDER_MASK, 0u);
+}
+
+TEST_F(SpinCoreTest, AClaimantThatGivesUpClaimsNoMore) {
+  HeldBy(kHolder);
+  on_pause_ = [this] { ++reports_.slots[kHolder].report_word; };
+  EXPECT_EQ(lockhost_core_lock_until(&env_, &word_, (kClaimEvery + 1) << kClaimUnitShift), 0);
+  EXPECT_GT(now_ns_, kClaimEvery << kClaimUnitShift);
+  EXPECT_FALSE(IsClaimed(word_));
+  EXPECT_EQ(HolderName(word_), kHolder);
 }
 
 TEST_F(SpinCoreTest, AClaimantThatGoesToSleepClaimsNoMore) {
