@@ -32,17 +32,17 @@ std::string Stats::ToJson() const {
 
 std::string ThreadStats::ToJson() const {
   std::string json = "{";
-  Append(&json, "processes", processes);
-  Append(&json, "granted", results[LOCKHOST_THREAD_RESULT_GRANTED]);
-  Append(&json, "bad_requests", results[LOCKHOST_THREAD_RESULT_BAD_REQUEST]);
-  Append(&json, "refused_already", results[LOCKHOST_THREAD_RESULT_ALREADY]);
-  Append(&json, "refused_too_many", results[LOCKHOST_THREAD_RESULT_TOO_MANY]);
-  Append(&json, "refused_no_peer", results[LOCKHOST_THREAD_RESULT_NO_PEER]);
-  Append(&json, "refused_no_memory", results[LOCKHOST_THREAD_RESULT_NO_MEMORY]);
-  Append(&json, "bound", bound);
-  Append(&json, "unreadable", unreadable);
-  Append(&json, "out_of_range", out_of_range);
-  Append(&json, "binds_failed", binds_failed);
+  Append(&json, "threads_processes", processes);
+  Append(&json, "threads_granted", results[LOCKHOST_THREAD_RESULT_GRANTED]);
+  Append(&json, "threads_bad_requests", results[LOCKHOST_THREAD_RESULT_BAD_REQUEST]);
+  Append(&json, "threads_refused_already", results[LOCKHOST_THREAD_RESULT_ALREADY]);
+  Append(&json, "threads_refused_too_many", results[LOCKHOST_THREAD_RESULT_TOO_MANY]);
+  Append(&json, "threads_refused_no_peer", results[LOCKHOST_THREAD_RESULT_NO_PEER]);
+  Append(&json, "threads_refused_no_memory", results[LOCKHOST_THREAD_RESULT_NO_MEMORY]);
+  Append(&json, "threads_bound", bound);
+  Append(&json, "threads_unreadable", unreadable);
+  Append(&json, "threads_out_of_range", out_of_range);
+  Append(&json, "threads_binds_failed", binds_failed);
   return json + "}";
 }
 

@@ -39,7 +39,7 @@ struct ThreadStats {
   std::atomic<uint64_t> out_of_range{0};  // or there is no such slot
   std::atomic<uint64_t> binds_failed{0};  // the kernel had no memory for it
 
-  // As above.
+  // As above; keys begin with "threads_".
   std::string ToJson() const;
 };
 

@@ -49,6 +49,7 @@ class VcpuStatsTest : public testing::Test {
  protected:
   void SetUp() override {
     if (!WatchFromLastCpu()) GTEST_SKIP() << "one CPU alone";
+    if (const auto vm = TinyVm::Create(1); !vm.ok()) GTEST_SKIP() << vm.status().message();
     auto runner = AgentRunner::Start({.source = "bpf"});
     if (!runner.ok()) GTEST_SKIP() << runner.status().message();
     runner_ = *std::move(runner);

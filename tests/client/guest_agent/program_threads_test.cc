@@ -70,14 +70,14 @@ TEST_F(GuestdThreadsTest, ItFollowsThemWhereItMay) {
   ExpectDescribed("; threads known");
   ExpectDescribed("; threads known");
   const std::string stats = Stop();
-  EXPECT_NE(stats.find("\"threads\":{"), std::string::npos) << stats;
-  EXPECT_NE(stats.find("\"granted\":2"), std::string::npos) << stats;
+  EXPECT_NE(stats.find("\"threads_processes\":"), std::string::npos) << stats;
+  EXPECT_NE(stats.find("\"threads_granted\":2"), std::string::npos) << stats;
 }
 
 TEST_F(GuestdThreadsTest, OffIsOffAndApplicationsKnowWhy) {
   Start("--threads=off");
   ExpectDescribed("threads not known: lockhost-guestd runs with --threads=off");
-  EXPECT_NE(Stop().find("\"granted\":0"), std::string::npos);
+  EXPECT_NE(Stop().find("\"threads_granted\":0"), std::string::npos);
 }
 
 }  // namespace

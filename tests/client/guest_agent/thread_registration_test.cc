@@ -104,7 +104,7 @@ TEST(ThreadRegistrationTest, GarbageIsRefusedAndCounted) {
   EXPECT_EQ(Ask(host.socket(), longer.data(), longer.size()), LOCKHOST_THREAD_RESULT_BAD_REQUEST);
   EXPECT_EQ(host.Results(LOCKHOST_THREAD_RESULT_BAD_REQUEST), 11u);
   EXPECT_EQ(host.stats().processes.load(), 0u);
-  EXPECT_NE(host.stats().ToJson().find("\"bad_requests\":11"), std::string::npos);
+  EXPECT_NE(host.stats().ToJson().find("\"threads_bad_requests\":11"), std::string::npos);
 }
 
 TEST(ThreadRegistrationTest, APageCanBeReadAndNothingElse) {
