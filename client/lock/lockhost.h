@@ -88,13 +88,12 @@ int lockhost_mutex_is_contended(const lockhost_mutex_t* mutex);
 /* A condition variable. Zero-initialised is valid. Not to be copied, moved or freed before
    every wait has returned. */
 typedef struct lockhost_cond {
-  uint32_t sequence; /* private, as all of it: client/lock/cond_core.h */
+  uint32_t sequence; /* private: client/lock/cond_core.h */
   uint32_t waiters;
-  uint32_t* mutex;
 } lockhost_cond_t;
 
 #define LOCKHOST_COND_INITIALIZER \
-  { 0, 0, 0 }
+  { 0, 0 }
 
 /*
  * Releases the mutex, waits, acquires it again. May return for no reason, so the caller
@@ -109,8 +108,7 @@ void lockhost_cond_wait(lockhost_cond_t* cond, lockhost_mutex_t* mutex);
 int lockhost_cond_timedwait(lockhost_cond_t* cond, lockhost_mutex_t* mutex, lockhost_clock_t clock,
                             uint64_t deadline_ns);
 
-/* Wakes at least one of those who wait, or all: one after another, as each gets the mutex. No
-   system call if there are none. */
+/* Wakes at least one of those who wait, or all. No system call if there are none. */
 void lockhost_cond_signal(lockhost_cond_t* cond);
 void lockhost_cond_broadcast(lockhost_cond_t* cond);
 

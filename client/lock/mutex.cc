@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Mutex and condition variable of one process.
+#include <climits>
+
 #include "client/lock/inline_path.h"
 #include "client/lock/lockhost.h"
 #include "client/lock/process.h"
@@ -69,9 +71,9 @@ int lockhost_cond_timedwait(lockhost_cond_t* cond, lockhost_mutex_t* mutex, lock
 }
 
 void lockhost_cond_signal(lockhost_cond_t* cond) {
-  lockhost::lock::CondWakeOne(lockhost::lock::Sharing::kPrivate, cond);
+  lockhost::lock::CondWake(lockhost::lock::Sharing::kPrivate, cond, 1);
 }
 
 void lockhost_cond_broadcast(lockhost_cond_t* cond) {
-  lockhost::lock::CondWakeAll(lockhost::lock::Sharing::kPrivate, cond);
+  lockhost::lock::CondWake(lockhost::lock::Sharing::kPrivate, cond, INT_MAX);
 }

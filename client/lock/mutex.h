@@ -67,7 +67,7 @@ class Mutex {
   lockhost_mutex_t mutex_ = LOCKHOST_MUTEX_INITIALIZER;
 };
 
-// A condition variable for Mutex; the names are those of std::condition_variable. 16 bytes,
+// A condition variable for Mutex; the names are those of std::condition_variable. 8 bytes,
 // constant-initialised. What may be assumed of it: client/lock/lockhost.h. A wait may end for no
 // reason; those that take a predicate do not.
 //

@@ -80,9 +80,9 @@ void lockhost_pshared_cond_wait(lockhost_pshared_cond_t* cond, lockhost_pshared_
 }
 
 void lockhost_pshared_cond_signal(lockhost_pshared_cond_t* cond) {
-  lock::CondWakeOne(lock::Sharing::kShared, &cond->cond);
+  lock::CondWake(lock::Sharing::kShared, &cond->cond, 1);
 }
 
 void lockhost_pshared_cond_broadcast(lockhost_pshared_cond_t* cond) {
-  lock::CondWakeAll(lock::Sharing::kShared, &cond->cond);
+  lock::CondWake(lock::Sharing::kShared, &cond->cond, INT_MAX);
 }

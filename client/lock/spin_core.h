@@ -23,10 +23,6 @@ int lockhost_core_lock_until(const struct lockhost_env* env, uint32_t* word, uin
 /* The same for a lock whose holders may sleep while they hold it. */
 int lockhost_core_mutex_lock_until(const struct lockhost_env* env, uint32_t* word,
                                    uint64_t deadline_ns);
-/* The same without a deadline, for a caller that a condition variable may have made sleep on
-   `word`, with others; `woken`: perhaps by a kick of the word. */
-void lockhost_core_mutex_lock_after_sleep(const struct lockhost_env* env, uint32_t* word,
-                                          int woken);
 /* True if it was free and is now held; acquire order on success. */
 int lockhost_core_trylock(const struct lockhost_env* env, uint32_t* word);
 /* The same, but a free lock that is claimed is left to its claimant: for who waits otherwise. */

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 #include <ctime>
 
 #include "client/lock/cond_core.h"
@@ -48,7 +47,7 @@ struct CondSleep {
   }
 };
 
-lockhost_cond_slept SleepUntil(void* context, uint32_t* word, uint32_t expected) {
+int SleepUntil(void* context, uint32_t* word, uint32_t expected) {
   const auto& wait = *static_cast<const CondSleep*>(context);
   const uint64_t end_ns = wait.EndNs();
   const timespec at = {static_cast<time_t>(end_ns / kNsPerSecond),
@@ -60,8 +59,7 @@ lockhost_cond_slept SleepUntil(void* context, uint32_t* word, uint32_t expected)
               end_ns == UINT64_MAX ? nullptr : &at, nullptr, FUTEX_BITSET_MATCH_ANY);
   const bool late = result != 0 && errno == ETIMEDOUT && end_ns == wait.deadline.ns;
   errno = saved;
-  if (late) return LOCKHOST_COND_LATE;
-  return result == 0 ? LOCKHOST_COND_WOKEN : LOCKHOST_COND_EARLY;
+  return late ? 1 : 0;
 }
 
 void Wake(void* context, uint32_t* word, uint32_t count) {
@@ -69,22 +67,6 @@ void Wake(void* context, uint32_t* word, uint32_t count) {
   const int saved = errno;
   syscall(SYS_futex, word, wait.Operation(FUTEX_WAKE), count, nullptr, nullptr, 0);
   errno = saved;
-}
-
-int Move(void*, uint32_t* word, uint32_t expected, uint32_t* mutex) {
-  const int saved = errno;
-  const long result =
-      syscall(SYS_futex, word, FUTEX_CMP_REQUEUE_PRIVATE, 1, INT_MAX, mutex, expected);
-  errno = saved;
-  return result >= 0 ? 1 : 0;
-}
-
-// For memory of one process alone: see cond_core.h.
-constexpr lockhost_cond_ops OpsFor(CondSleep* wait) {
-  return {.context = wait,
-          .sleep = SleepUntil,
-          .wake = Wake,
-          .move = wait->sharing == Sharing::kPrivate ? Move : nullptr};
 }
 
 }  // namespace
@@ -105,20 +87,14 @@ bool MutexLockUntil(const lockhost_env& env, uint32_t* word, Deadline deadline) 
 int CondWait(const lockhost_env& env, Sharing sharing, lockhost_cond_t* cond, uint32_t* mutex,
              Deadline deadline) {
   CondSleep wait = {sharing, deadline};
-  const lockhost_cond_ops ops = OpsFor(&wait);
+  const lockhost_cond_ops ops = {.context = &wait, .sleep = SleepUntil, .wake = Wake};
   return lockhost_core_cond_wait(&env, &ops, cond, mutex);
 }
 
-void CondWakeOne(Sharing sharing, lockhost_cond_t* cond) {
+void CondWake(Sharing sharing, lockhost_cond_t* cond, uint32_t count) {
   CondSleep wait = {sharing, {LOCKHOST_CLOCK_MONOTONIC, UINT64_MAX}};
-  const lockhost_cond_ops ops = OpsFor(&wait);
-  lockhost_core_cond_wake_one(&ops, cond);
-}
-
-void CondWakeAll(Sharing sharing, lockhost_cond_t* cond) {
-  CondSleep wait = {sharing, {LOCKHOST_CLOCK_MONOTONIC, UINT64_MAX}};
-  const lockhost_cond_ops ops = OpsFor(&wait);
-  lockhost_core_cond_wake_all(&ops, cond);
+  const lockhost_cond_ops ops = {.context = &wait, .sleep = SleepUntil, .wake = Wake};
+  lockhost_core_cond_wake(&ops, cond, count);
 }
 
 }  // namespace lockhost::lock

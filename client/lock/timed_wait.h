@@ -27,8 +27,7 @@ bool MutexLockUntil(const lockhost_env& env, uint32_t* word, Deadline deadline);
 // whoever was woken may have been killed before it acted.
 int CondWait(const lockhost_env& env, Sharing sharing, lockhost_cond_t* cond, uint32_t* mutex,
              Deadline deadline);
-void CondWakeOne(Sharing sharing, lockhost_cond_t* cond);
-void CondWakeAll(Sharing sharing, lockhost_cond_t* cond);
+void CondWake(Sharing sharing, lockhost_cond_t* cond, uint32_t count);
 
 }  // namespace lockhost::lock
 

@@ -89,7 +89,7 @@ TEST_F(SpinCoreTest, AWaitOutlastsTheHoldByAQuarterAtMost) {
       if (pauses_ == free_after) word_ = 0;
     };
     lockhost_core_lock(&env_, &word_);
-    EXPECT_LE(pauses_, free_after + free_after / 4 + 18) << "the first interval is 16";
+    EXPECT_LE(pauses_, free_after + free_after / 4 + 10) << "the first interval is 8";
     EXPECT_LE(pauses_, free_after + 160) << "0.6 us, and a look";
     EXPECT_TRUE(free_after < 300 || pauses_ > free_after) << free_after;
   }

@@ -64,7 +64,6 @@ struct Faults {
   bool kick_reads_the_word = false;
   bool wait_does_not_compare = false;
   bool cond_forgets_waiters = false;  // counts them when it is too late
-  bool cond_forgets_moved = false;    // those who were made to sleep on the mutex do not know it
 };
 
 struct Outcome {
@@ -75,7 +74,6 @@ struct Outcome {
   uint64_t give_ups = 0;
   uint64_t native_locks = 0;
   uint64_t naps = 0;
-  uint64_t moved = 0;   // sleepers, from the condition variable to the mutex
   std::string failure;  // empty if none; with the run that shows it
 };
 
@@ -143,8 +141,6 @@ class Explorer final : private AccessObserver {
   }
   int OnWait(const uint32_t* at, uint32_t expected, bool timed);
   int OnWake(const uint32_t* at, uint32_t count);
-  static int Move(void* self, uint32_t* word, uint32_t expected, uint32_t* mutex);
-  int OnMove(const uint32_t* at, uint32_t expected);
   void OnPause();
   uint64_t OnNow();
   uint64_t ChooseWhatALookSees();

@@ -35,10 +35,6 @@ const lockhost_platform Explorer::kPlatform = {
     .ring = [](void*, lockhost_report_header*) {},
 };
 
-int Explorer::Move(void* self, uint32_t* word, uint32_t expected, uint32_t*) {
-  return static_cast<Explorer*>(self)->OnMove(word, expected);
-}
-
 void Explorer::Take() {
   const lockhost_cond_ops ops = {.context = this,
                                  .sleep =
@@ -46,12 +42,10 @@ void Explorer::Take() {
                                        auto& explorer = *static_cast<Explorer*>(self);
                                        // The unlock before it is over.
                                        explorer.self().unlocking = explorer.self().released = false;
-                                       return explorer.OnWait(word, expected, /*timed=*/false) != 0
-                                                  ? LOCKHOST_COND_WOKEN
-                                                  : LOCKHOST_COND_EARLY;
+                                       explorer.OnWait(word, expected, /*timed=*/false);
+                                       return 0;
                                      },
-                                 .wake = nullptr,
-                                 .move = Move};
+                                 .wake = nullptr};
   CriticalSection();
   while (items_ == 0) {
     self().unlocking = true;
@@ -64,15 +58,13 @@ void Explorer::Take() {
 
 void Explorer::Put(bool wakes_outside) {
   const lockhost_cond_ops ops = {
-      .context = this,
-      .sleep = nullptr,
-      .wake = [](void* self, uint32_t* word,
-                 uint32_t count) { static_cast<Explorer*>(self)->OnWake(word, count); },
-      .move = Move};
+      .context = this, .sleep = nullptr, .wake = [](void* self, uint32_t* word, uint32_t count) {
+        static_cast<Explorer*>(self)->OnWake(word, count);
+      }};
   CriticalSection();
   ++items_;
   if (wakes_outside) Unlock();
-  (bounds_.wakes_all ? lockhost_core_cond_wake_all : lockhost_core_cond_wake_one)(&ops, &cond_);
+  lockhost_core_cond_wake(&ops, &cond_, bounds_.wakes_all ? kMaxThreads : 1);
   if (!wakes_outside) Unlock();
 }
 
@@ -103,7 +95,6 @@ void Explorer::AfterLoad(const volatile uint32_t* at, uint32_t value) {
 uint32_t Explorer::OnStore(const volatile uint32_t* at, uint32_t before, uint32_t after,
                            int order) {
   if (at == &cond_.waiters && faults_.cond_forgets_waiters) return before;
-  if (at == &cond_.waiters && faults_.cond_forgets_moved) return after & ~LOCKHOST_COND_MOVED;
   if (at != &word_) return after;
   self().quiet = false;
   if (faults_.store) after = faults_.store(before, after);
@@ -171,23 +162,6 @@ int Explorer::OnWake(const uint32_t* at, uint32_t count) {
     ++woken;
   }
   return woken;
-}
-
-// To the lock's word, behind those that sleep there.
-int Explorer::OnMove(const uint32_t* at, uint32_t expected) {
-  self().quiet = false;
-  Point(/*may_continue=*/true, /*is_free=*/false);
-  if (*at != expected) return 0;
-  OnWake(at, 1);
-  std::vector<Sleeper> moved;
-  std::erase_if(asleep_, [&](const Sleeper& sleeper) {
-    if (sleeper.at != at) return false;
-    moved.push_back({sleeper.thread, &word_, /*naps=*/false});
-    return true;
-  });
-  asleep_.insert(asleep_.end(), moved.begin(), moved.end());
-  outcome_.moved += moved.size();
-  return 1;
 }
 
 void Explorer::OnPause() {
