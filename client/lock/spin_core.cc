@@ -26,8 +26,8 @@ constexpr uint64_t kLongestBackoffNs = 600;
 // again as soon as it is free, and each look delays that. Then each interval is twice as long as
 // the one before, up to this. That nobody waits for ever is what claims are for.
 constexpr uint64_t kLongestBusyBackoffNs = 32'000;
-// It also shows that the holder runs, for so long after the last change that is seen as such: other
-// data may lie in the line.
+// It also shows that the holder runs (of a spinlock: a mutex' other waiters come and go), for so
+// long after the last change that is seen as such: other data may lie in the line.
 constexpr uint64_t kLongestUnseenNs = 2'000'000;
 
 // A native holder wakes nobody. Who has spun long enough for it sleeps for so long, and twice
@@ -105,7 +105,7 @@ class Wait {
       stalled_since_ns_ = changed_ns_ = now_ns;
       if (began_ns_ == 0) began_ns_ = now_ns;
       ReportWaiting(env_, vcpu_, holder.vcpu);
-    } else if (is_busy_ && (heir_ || !HasSleepers(seen)) &&
+    } else if (is_busy_ && !holder_may_sleep_ && (heir_ || !HasSleepers(seen)) &&
                now_ns - changed_ns_ < kLongestUnseenNs) {
       stalled_since_ns_ = now_ns;
     }

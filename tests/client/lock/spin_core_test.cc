@@ -122,6 +122,16 @@ TEST_F(SpinCoreTest, AWordThatIsWrittenToRestartsThePatienceForAWhile) {
   }
 }
 
+// Other waiters write to a mutex' word, too, and its holder may sleep.
+TEST_F(SpinCoreTest, AMutexThatIsWrittenToIsWaitedForNoLonger) {
+  env_.pages = {};
+  is_busy_ = true;
+  HeldBy(kHolder);
+  EXPECT_EQ(lockhost_core_mutex_lock_until(&env_, &word_, UINT64_MAX), 1);
+  EXPECT_EQ(sleeps_, 1);
+  EXPECT_LT(pauses_, 2 * static_cast<int>(kBlindSpinNs / 1'000));
+}
+
 // Each look takes the cache line from the holder.
 TEST_F(SpinCoreTest, AWordThatIsWrittenToIsLookedAtLessOften) {
   env_.pages = {};
