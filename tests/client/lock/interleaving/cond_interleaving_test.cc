@@ -12,10 +12,10 @@ namespace {
 
 TEST(CondInterleavingTest, OneWaitsForAnother) {
   for (const Role puts : {Role::kPuts, Role::kPutsOutside}) {
-    ExpectSound({.locks_of_thread = {1, 1}, .roles = {Role::kTakes, puts}, .preemptions = 3});
+    ExpectSound({.locks_of_thread = {1, 1}, .roles = {Role::kTakes, puts}, .preemptions = 4});
     ExpectSound({.locks_of_thread = {2, 2},
                  .roles = {Role::kTakes, puts},
-                 .preemptions = 2,
+                 .preemptions = 3,
                  .early_returns = 1,
                  .looks = 1});
   }

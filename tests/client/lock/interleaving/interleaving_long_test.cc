@@ -19,14 +19,6 @@ TEST(InterleavingLongTest, AllGiveUp) {
       {.locks_of_thread = {1, 1, 1}, .timed = {true, true, true}, .preemptions = 1, .looks = 1});
 }
 
-TEST(InterleavingLongTest, ThreeThreadsOfWhomSomeClaim) {
-  ExpectSound({.locks_of_thread = {1, 1, 1}, .preemptions = 2});
-}
-
-TEST(InterleavingLongTest, TwoThreadsThatComeBackAndWakeEarly) {
-  ExpectSound({.locks_of_thread = {2, 2}, .preemptions = 4, .early_returns = 1});
-}
-
 TEST(InterleavingLongTest, NativeAndParavirtualHoldersTakeTurns) {
   ExpectSound({.locks_of_thread = {2, 1, 1}, .preemptions = 2, .looks = 1, .switches_mode = true});
 }
