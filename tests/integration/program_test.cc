@@ -50,12 +50,12 @@ TEST_F(LockhostdTest, ServesVmsAndMetricsAndLeavesNothingBehind) {
   const int port = FreePort();
   Start({"--metrics-address=127.0.0.1:" + std::to_string(port), "--socket-mode=0600"});
   ASSERT_TRUE(Eventually([&] { return Exists("vm/7.sock"); }));
-  struct stat status {};
-  ASSERT_EQ(stat((directory_.path() + "/run/vm/7.sock").c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777, 0600u);
   {
     TestGuest guest(directory_.path() + "/run/vm/7.sock");
     ASSERT_TRUE(Eventually([&] { return guest.HasLease(); }));
+    struct stat status {};  // final by now: it is set after the socket is there
+    ASSERT_EQ(stat((directory_.path() + "/run/vm/7.sock").c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0600u);
     const std::string metrics = HttpGet(port, "/metrics");
     EXPECT_THAT(metrics, HasSubstr("lockhost_streams{vm=\"7\"} 1"));
     EXPECT_THAT(metrics, HasSubstr("lockhost_source_up{source=\"procfs\"} 1"));
