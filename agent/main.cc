@@ -16,6 +16,7 @@
 #include <string>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "agent/daemon/agent.h"
 #include "agent/discovery/dump.h"
@@ -47,6 +48,9 @@ ABSL_FLAG(bool, unboost, false,
 ABSL_FLAG(bool, unpin, false, "remove what is pinned in --pin_dir, and exit");
 ABSL_FLAG(bool, dump, false,
           "print the VMs that can be seen from user space, and where each fact was read, and exit");
+ABSL_FLAG(uint32_t, registered_vms, 64,
+          "VMs of threads that processes register as vCPUs, where KVM does not show them, at the "
+          "same time; at most 256");
 ABSL_FLAG(std::string, procfs_root, "/proc", "where the proc file system is mounted");
 ABSL_FLAG(std::string, sysfs_root, "/sys",
           "where sysfs is mounted: with debugfs in kernel/debug, the kernel's types in kernel/btf");
@@ -95,6 +99,10 @@ absl::StatusOr<AgentOptions> OptionsFromFlags() {
   options.source = absl::GetFlag(FLAGS_source);
   options.procfs_root = absl::GetFlag(FLAGS_procfs_root);
   options.sysfs_root = absl::GetFlag(FLAGS_sysfs_root);
+  options.registered_vms = absl::GetFlag(FLAGS_registered_vms);
+  if (options.registered_vms > kMaxVms) {
+    return absl::InvalidArgumentError(absl::StrCat("--registered_vms: at most ", kMaxVms));
+  }
   options.boost = BoostOptionsFromFlags();
   options.bpf.btf_directory = options.sysfs_root + "/kernel/btf";
   options.bpf.pin_directory = absl::GetFlag(FLAGS_pin_dir);

@@ -41,6 +41,7 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(EventLoop* loop, const Agen
 }
 
 absl::Status Agent::Start(const AgentOptions& options) {
+  registered_vms_ = options.registered_vms;
   // The channel first: where another agent listens, nothing must be loaded or pinned.
   if (absl::Status status = StartChannel(options); !status.ok()) return status;
   auto boosts = Boosts::Create(options.boost, clock_);

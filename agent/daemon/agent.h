@@ -34,6 +34,8 @@ struct AgentOptions {
   std::vector<uid_t> server_uids = {};
   std::string procfs_root = "/proc";
   std::string sysfs_root = "/sys";
+  // VMs of registered threads at the same time: they must not use up the room for KVM's VMs.
+  uint32_t registered_vms = 64;
   BpfOptions bpf = {};
   BoostOptions boost = {};
   // Stands between the agent and the source that was chosen; for tests of sources that fail.
@@ -109,6 +111,7 @@ class Agent : public ChannelHandler {
   KvmStatsCollector kvm_stats_{&procfs_};
   std::unique_ptr<HostPageWriter> host_page_;
   Overcommit overcommit_;
+  uint32_t registered_vms_ = 0;
   uint64_t load_looked_at_ns_ = 0;
   int failures_ = 0;               // of the source, one after another
   std::vector<uint64_t> trouble_;  // counters when they were last logged

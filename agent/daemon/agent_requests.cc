@@ -11,9 +11,6 @@
 namespace lockhost::agent {
 namespace {
 
-// Threads that anybody registers must not use up the room for KVM's VMs.
-constexpr int kMaxRegisteredVms = 64;
-
 ProcessId ProcessOf(const PeerIdentity& peer) { return {peer.pid, peer.start_ticks}; }
 
 }  // namespace
@@ -70,9 +67,9 @@ Vm* Agent::RegisteredVm(const ProcessId& process) {
 }
 
 bool Agent::MayRegisterAnother() {
-  return std::count_if(registry_.vms().begin(), registry_.vms().end(), [](const auto& vm) {
-           return vm.second.record.key == 0;
-         }) < kMaxRegisteredVms;
+  const auto registered = std::count_if(registry_.vms().begin(), registry_.vms().end(),
+                                        [](const auto& vm) { return vm.second.record.key == 0; });
+  return static_cast<uint64_t>(registered) < registered_vms_;
 }
 
 absl::StatusOr<VmAnnouncement> Agent::RegisterVcpus(const PeerIdentity& peer,

@@ -240,6 +240,8 @@ TEST_F(RestartTest, BadFlagsAreErrors) {
   EXPECT_NE(Log().find("no such source: crystal-ball"), std::string::npos);
   EXPECT_EQ(AgentProcess({"--socket=" + socket(), "--server-uid=no-such-user"}, log()).Wait(), 1);
   EXPECT_NE(Log().find("no such user"), std::string::npos);
+  EXPECT_EQ(AgentProcess({"--socket=" + socket(), "--registered-vms=257"}, log()).Wait(), 1);
+  EXPECT_NE(Log().find("--registered_vms: at most 256"), std::string::npos);
 }
 
 }  // namespace

@@ -159,6 +159,22 @@ TEST_P(RegistrationTest, AnotherProcessMaySetNoReportRegionOfThisVm) {
             0);
 }
 
+TEST_P(RegistrationTest, SoManyProcessesMayRegisterAndNoMore) {
+  auto runner = AgentRunner::Start({.source = GetParam(), .registered_vms = 1});
+  ASSERT_TRUE(runner.ok()) << runner.status();
+  const auto register_own = [&] {
+    auto own = AgentClient::Connect((*runner)->socket());
+    const pid_t tid = gettid();
+    if (!own.ok() || !own->RegisterVcpus({&tid, 1}).ok()) return 1;
+    const auto answer = own->Await(kPatience);
+    if (!answer.ok()) return 2;
+    return std::holds_alternative<VmEvent>(*answer) ? 0 : 3;
+  };
+  ASSERT_EQ(register_own(), 0);
+  EXPECT_EQ(register_own(), 0) << "a VM that is there is no new one";
+  EXPECT_EQ(InChild(0, register_own), 3);
+}
+
 INSTANTIATE_TEST_SUITE_P(Sources, RegistrationTest, testing::Values("bpf", "procfs"),
                          [](const auto& info) { return info.param; });
 
