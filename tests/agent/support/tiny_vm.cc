@@ -62,38 +62,45 @@ void FillSegments(kvm_sregs& sregs, uint8_t level) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<TinyVm>> TinyVm::Create(int vcpus, Guest guest) {
-  std::unique_ptr<TinyVm> vm(new TinyVm);
-  if (absl::Status status = vm->Make(vcpus, guest); !status.ok()) return status;
+absl::StatusOr<std::unique_ptr<TinyVm>> TinyVm::Create(int vcpus, Guest guest, Backend backend) {
+  std::unique_ptr<TinyVm> vm(new TinyVm(guest, backend));
+  absl::Status made = vm->MapMemory();
+  if (made.ok() && backend == Backend::kKvm) made = vm->MakeKvm(vcpus);
+  if (!made.ok()) return made;
+  vm->vcpus_.resize(static_cast<size_t>(vcpus));
   return vm;
 }
 
-absl::Status TinyVm::Make(int vcpus, Guest guest) {
+absl::Status TinyVm::MakeKvm(int vcpus) {
   kvm_.reset(open("/dev/kvm", O_RDWR | O_CLOEXEC));
   if (!kvm_.valid()) return absl::UnavailableError("no /dev/kvm that can be opened");
   vm_.reset(ioctl(kvm_.get(), KVM_CREATE_VM, 0));
   if (!vm_.valid()) return Errno("KVM_CREATE_VM");
-  if (guest == Guest::kHalts && ioctl(vm_.get(), KVM_CREATE_IRQCHIP, 0) != 0) {
+  if (guest_ == Guest::kHalts && ioctl(vm_.get(), KVM_CREATE_IRQCHIP, 0) != 0) {
     return Errno("KVM_CREATE_IRQCHIP");
   }
-  if (absl::Status status = MakeMemory(guest); !status.ok()) return status;
+  if (absl::Status status = GiveMemory(); !status.ok()) return status;
   run_bytes_ = static_cast<size_t>(ioctl(kvm_.get(), KVM_GET_VCPU_MMAP_SIZE, 0));
   for (int id = 0; id < vcpus; ++id) {
-    if (absl::Status status = MakeVcpu(id, guest); !status.ok()) return status;
+    if (absl::Status status = MakeVcpu(id); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
-absl::Status TinyVm::MakeMemory(Guest guest) {
+absl::Status TinyVm::MapMemory() {
   void* memory =
       mmap(nullptr, kMemoryBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return Errno("map guest memory");
   memory_ = static_cast<uint8_t*>(memory);
+  return absl::OkStatus();
+}
+
+absl::Status TinyVm::GiveMemory() {
   auto* tables = reinterpret_cast<uint64_t*>(memory_ + kPageTables);
   tables[0] = 0x2007;  // present, writable, user
   tables[512] = 0x3007;
   tables[1024] = 0x87;  // the same, as one page of 2 MiB
-  if (guest == Guest::kSpins) {
+  if (guest_ == Guest::kSpins) {
     std::memcpy(memory_ + kCode, kSpinCode, sizeof(kSpinCode));
   } else {
     std::memcpy(memory_ + kCode, kHaltCode, sizeof(kHaltCode));
@@ -105,7 +112,7 @@ absl::Status TinyVm::MakeMemory(Guest guest) {
   return absl::OkStatus();
 }
 
-absl::Status TinyVm::MakeVcpu(int id, Guest guest) {
+absl::Status TinyVm::MakeVcpu(int id) {
   Vcpu vcpu;
   vcpu.fd.reset(ioctl(vm_.get(), KVM_CREATE_VCPU, id));
   if (!vcpu.fd.valid()) return Errno("KVM_CREATE_VCPU");
@@ -115,14 +122,14 @@ absl::Status TinyVm::MakeVcpu(int id, Guest guest) {
   auto cpuid = std::make_unique<Cpuid>();
   if (ioctl(kvm_.get(), kGetSupportedCpuid, cpuid.get()) != 0) return Errno("get CPUID");
   if (ioctl(vcpu.fd.get(), kSetCpuid2, cpuid.get()) != 0) return Errno("set CPUID");
-  if (absl::Status status = SetRegisters(vcpu, id, guest); !status.ok()) return status;
+  if (absl::Status status = SetRegisters(vcpu, id); !status.ok()) return status;
   vcpus_.push_back(std::move(vcpu));
   return absl::OkStatus();
 }
 
 // 64-bit mode; spinning guests at CPL 3 with IOPL 3, so that they may use `out`.
-absl::Status TinyVm::SetRegisters(const Vcpu& vcpu, int id, Guest guest) {
-  const uint8_t level = guest == Guest::kSpins ? 3 : 0;
+absl::Status TinyVm::SetRegisters(const Vcpu& vcpu, int id) {
+  const uint8_t level = guest_ == Guest::kSpins ? 3 : 0;
   kvm_sregs sregs{};
   if (ioctl(vcpu.fd.get(), KVM_GET_SREGS, &sregs) != 0) return Errno("KVM_GET_SREGS");
   sregs.cr3 = kPageTables;
@@ -142,7 +149,9 @@ absl::Status TinyVm::SetRegisters(const Vcpu& vcpu, int id, Guest guest) {
 
 TinyVm::~TinyVm() {
   for (size_t i = 0; i < threads_.size(); ++i) JoinThread(static_cast<int>(i));
-  for (const Vcpu& vcpu : vcpus_) munmap(vcpu.run, run_bytes_);
+  for (const Vcpu& vcpu : vcpus_) {
+    if (vcpu.run != nullptr) munmap(vcpu.run, run_bytes_);
+  }
   if (memory_ != nullptr) munmap(memory_, kMemoryBytes);
 }
 

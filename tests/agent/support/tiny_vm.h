@@ -22,12 +22,18 @@ namespace lockhost::agent {
 
 // The smallest VM that the agent can find: real KVM vCPUs that spin in guest code at CPL
 // 3, each in a thread of the test's own process, and that can be parked in the VMM.
+//
+// Where there is no KVM, its threads alone can stand in for vCPUs: they spin or sleep in
+// user code, the scheduler and BPF treat them as they would vCPUs, and the agent must be
+// told of them (AgentClient::RegisterVcpus). A halted one is seen as EXITED.
 class TinyVm {
  public:
   enum class Guest { kSpins, kHalts };
+  enum class Backend { kKvm, kThreads };
 
   // UNAVAILABLE: no KVM here. Its vCPUs have the ids 0, 1, ...; no thread runs them yet.
-  static absl::StatusOr<std::unique_ptr<TinyVm>> Create(int vcpus, Guest guest = Guest::kSpins);
+  static absl::StatusOr<std::unique_ptr<TinyVm>> Create(int vcpus, Guest guest = Guest::kSpins,
+                                                        Backend backend = Backend::kKvm);
   ~TinyVm();
   TinyVm(const TinyVm&) = delete;
   TinyVm& operator=(const TinyVm&) = delete;
@@ -48,6 +54,8 @@ class TinyVm {
   // Makes the thread do this, outside KVM_RUN, and go on. Returns when it has begun.
   void Do(int thread, std::function<void()> job);
   pid_t tid(int thread) const { return threads_[static_cast<size_t>(thread)]->tid; }
+  // What the agent must be told where there is no KVM. Index: vCPU; 0: no thread runs it.
+  std::vector<pid_t> VcpuThreads() const;
 
   // A file of KVM's statistics of that vCPU, as a VMM may keep it open.
   absl::StatusOr<UniqueFd> OpenStats(int vcpu) const;
@@ -75,15 +83,19 @@ class TinyVm {
     std::function<void()> job;
   };
 
-  TinyVm() = default;
-  absl::Status Make(int vcpus, Guest guest);
-  absl::Status MakeMemory(Guest guest);
-  absl::Status MakeVcpu(int id, Guest guest);
-  absl::Status SetRegisters(const Vcpu& vcpu, int id, Guest guest);
+  TinyVm(Guest guest, Backend backend) : guest_(guest), backend_(backend) {}
+  absl::Status MakeKvm(int vcpus);
+  absl::Status MapMemory();
+  absl::Status GiveMemory();
+  absl::Status MakeVcpu(int id);
+  absl::Status SetRegisters(const Vcpu& vcpu, int id);
   uint32_t* command(int vcpu) const;
   void RunThread(VcpuThread* thread);
+  void Enter(int vcpu);
   void StartTicking() const;
 
+  const Guest guest_;
+  const Backend backend_;
   UniqueFd kvm_;
   UniqueFd vm_;
   uint8_t* memory_ = nullptr;

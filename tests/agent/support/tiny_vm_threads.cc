@@ -21,6 +21,9 @@ namespace {
 
 constexpr uint64_t kCommands = 0x30000;
 
+// As for a vCPU in the guest: a signal takes the thread out.
+thread_local volatile sig_atomic_t kicked = 0;
+
 }  // namespace
 
 uint32_t* TinyVm::command(int vcpu) const {
@@ -29,7 +32,7 @@ uint32_t* TinyVm::command(int vcpu) const {
 
 int TinyVm::StartThread(int vcpu) {
   // A thread in HLT is waked by a signal alone; one that does nothing is enough.
-  signal(SIGUSR1, [](int) {});
+  signal(SIGUSR1, [](int) { kicked = 1; });
   auto thread = std::make_unique<VcpuThread>();
   VcpuThread* raw = thread.get();
   raw->vcpu = vcpu;
@@ -62,11 +65,33 @@ void TinyVm::RunThread(VcpuThread* self) {
       lock.lock();
       continue;
     }
-    const int fd = vcpus_[static_cast<size_t>(self->vcpu)].fd.get();
+    const int vcpu = self->vcpu;
     lock.unlock();
-    ioctl(fd, KVM_RUN, 0);
+    Enter(vcpu);
     lock.lock();
   }
+}
+
+// Until the vCPU has left guest code, or what stands for it.
+void TinyVm::Enter(int vcpu) {
+  if (backend_ == Backend::kKvm) {
+    ioctl(vcpus_[static_cast<size_t>(vcpu)].fd.get(), KVM_RUN, 0);
+  } else if (guest_ == Guest::kHalts) {
+    pause();
+  } else {
+    const std::atomic_ref<uint32_t> leave(*command(vcpu));
+    kicked = 0;
+    while (leave.load(std::memory_order_relaxed) == 0 && kicked == 0) {
+    }
+  }
+}
+
+std::vector<pid_t> TinyVm::VcpuThreads() const {
+  std::vector<pid_t> tids(vcpus_.size(), 0);
+  for (const auto& thread : threads_) {
+    if (thread->vcpu >= 0 && !thread->stop) tids[static_cast<size_t>(thread->vcpu)] = thread->tid;
+  }
+  return tids;
 }
 
 void TinyVm::Park(int vcpu) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // A VMM in a process of its own, for tests and benchmarks of the agent:
-//   tiny_vmm VCPUS spins|halts TICK_US
-// runs until it is killed. Says "ready" once every vCPU has a thread, or why not.
+//   tiny_vmm VCPUS spins|halts TICK_US kvm|any
+// runs until it is killed. Says "ready" once every vCPU has a thread, or why not; with "any",
+// "ready: threads" where there is no KVM. Each line that it reads is the socket of an agent, with
+// which it registers its threads; it says "registered", or why not.
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -10,32 +12,73 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "agent/channel/agent_client.h"
+#include "common/unique_fd.h"
 #include "tests/agent/support/tiny_vm.h"
+
+namespace lockhost::agent {
+namespace {
+
+constexpr std::chrono::seconds kAnswerTimeout{20};
+
+std::string Register(const std::string& socket, const std::vector<pid_t>& threads) {
+  auto agent = AgentClient::Connect(socket);
+  if (!agent.ok()) return std::string(agent.status().message());
+  if (absl::Status asked = agent->RegisterVcpus(threads); !asked.ok()) {
+    return std::string(asked.message());
+  }
+  const auto answer = agent->Await(kAnswerTimeout);
+  if (!answer.ok()) return std::string(answer.status().message());
+  if (const auto* error = std::get_if<ErrorEvent>(&*answer)) return error->text;
+  return "registered";
+}
+
+void Say(const std::string& text) {
+  std::puts(text.c_str());
+  std::fflush(stdout);
+}
+
+int Run(int vcpus, TinyVm::Guest guest, std::chrono::microseconds tick, bool may_be_threads) {
+  auto vm = TinyVm::Create(vcpus, guest);
+  const bool by_threads = absl::IsUnavailable(vm.status()) && may_be_threads;
+  if (by_threads) vm = TinyVm::Create(vcpus, guest, TinyVm::Backend::kThreads);
+  if (!vm.ok()) {
+    Say(std::string(vm.status().message()));
+    return 1;
+  }
+  (*vm)->RunAnywhere();
+  (*vm)->TickEvery(tick);
+  std::vector<UniqueFd> stats;  // as QEMU keeps them, from 8.1 on
+  for (int vcpu = 0; vcpu < vcpus; ++vcpu) {
+    (*vm)->StartThread(vcpu);
+    if (by_threads) continue;
+    if (auto file = (*vm)->OpenStats(vcpu); file.ok()) stats.push_back(*std::move(file));
+  }
+  Say(by_threads ? "ready: threads" : "ready");
+  for (std::string socket; std::getline(std::cin, socket);) {
+    Say(Register(socket, (*vm)->VcpuThreads()));
+  }
+  for (;;) pause();
+}
+
+}  // namespace
+}  // namespace lockhost::agent
 
 int main(int argc, char** argv) {
   using lockhost::agent::TinyVm;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (argc != 4) return 2;
-  const int vcpus = std::atoi(argv[1]);
+  if (argc != 5) return 2;
   const bool halts = std::string_view(argv[2]) == "halts";
   if (!halts) setpriority(PRIO_PROCESS, 0, 19);  // whoever has work to do comes first
-  auto vm = TinyVm::Create(vcpus, halts ? TinyVm::Guest::kHalts : TinyVm::Guest::kSpins);
-  if (!vm.ok()) {
-    std::puts(std::string(vm.status().message()).c_str());
-    return 1;
-  }
-  (*vm)->RunAnywhere();
-  (*vm)->TickEvery(std::chrono::microseconds(std::atoi(argv[3])));
-  std::vector<lockhost::UniqueFd> stats;  // as QEMU keeps them, from 8.1 on
-  for (int vcpu = 0; vcpu < vcpus; ++vcpu) {
-    if (auto file = (*vm)->OpenStats(vcpu); file.ok()) stats.push_back(*std::move(file));
-    (*vm)->StartThread(vcpu);
-  }
-  std::puts("ready");
-  std::fflush(stdout);
-  for (;;) pause();
+  return lockhost::agent::Run(
+      std::atoi(argv[1]), halts ? TinyVm::Guest::kHalts : TinyVm::Guest::kSpins,
+      std::chrono::microseconds(std::atoi(argv[3])), std::string_view(argv[4]) == "any");
 }

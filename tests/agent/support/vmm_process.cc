@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "agent/kernel/procfs.h"
@@ -17,28 +18,52 @@
 namespace lockhost::agent {
 
 absl::StatusOr<std::unique_ptr<VmmProcess>> VmmProcess::Start(int vcpus, Guest guest,
-                                                              std::chrono::microseconds tick) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "make a pipe");
-  const UniqueFd reader(ends[0]);
-  UniqueFd writer(ends[1]);
+                                                              std::chrono::microseconds tick,
+                                                              Backend backend) {
+  int orders[2];
+  int answers[2];
+  if (pipe2(orders, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "make a pipe");
+  const UniqueFd its_input(orders[0]);
+  UniqueFd our_end(orders[1]);
+  if (pipe2(answers, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "make a pipe");
+  UniqueFd reader(answers[0]);
+  UniqueFd its_output(answers[1]);
   const std::string count = std::to_string(vcpus);
   const std::string period = std::to_string(tick.count());
   const pid_t pid = fork();
   if (pid < 0) return absl::ErrnoToStatus(errno, "fork");
   if (pid == 0) {
-    dup2(writer.get(), STDOUT_FILENO);
+    dup2(its_input.get(), STDIN_FILENO);
+    dup2(its_output.get(), STDOUT_FILENO);
     execl(LOCKHOST_TINY_VMM, "tiny_vmm", count.c_str(), guest == Guest::kHalts ? "halts" : "spins",
-          period.c_str(), nullptr);
+          period.c_str(), backend == Backend::kAny ? "any" : "kvm", nullptr);
     _exit(127);
   }
-  writer.reset();
+  its_output.reset();
   std::unique_ptr<VmmProcess> process(new VmmProcess(pid));
-  char answer[256];
-  const ssize_t size = read(reader.get(), answer, sizeof(answer));
-  const std::string text(answer, size > 0 ? static_cast<size_t>(size) : 0);
-  if (text != "ready\n") return absl::UnavailableError("no VM: " + text);
+  process->orders_ = std::move(our_end);
+  process->answers_ = std::move(reader);
+  const std::string answer = process->ReadLine();
+  process->is_kvm_ = answer != "ready: threads\n";
+  if (!answer.starts_with("ready")) return absl::UnavailableError("no VM: " + answer);
   return process;
+}
+
+std::string VmmProcess::ReadLine() const {
+  char line[256];
+  const ssize_t size = read(answers_.get(), line, sizeof(line));
+  return {line, size > 0 ? static_cast<size_t>(size) : 0};
+}
+
+absl::Status VmmProcess::RegisterWith(const std::string& agent_socket) {
+  if (is_kvm_) return absl::OkStatus();
+  const std::string order = agent_socket + "\n";
+  if (write(orders_.get(), order.data(), order.size()) != static_cast<ssize_t>(order.size())) {
+    return absl::ErrnoToStatus(errno, "tell the VMM");
+  }
+  const std::string answer = ReadLine();
+  if (answer == "registered\n") return absl::OkStatus();
+  return absl::InternalError("threads were not registered: " + answer);
 }
 
 VmmProcess::~VmmProcess() { Kill(); }

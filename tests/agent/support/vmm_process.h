@@ -6,26 +6,36 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/unique_fd.h"
 
 namespace lockhost::agent {
 
-// A small VM on real KVM whose VMM is a process of its own; killed at the end.
+// A small VM whose VMM is a process of its own; killed at the end.
 class VmmProcess {
  public:
   enum class Guest { kSpins, kHalts };
 
-  // Returns when every vCPU has its thread. UNAVAILABLE: no KVM here. A tick wakes halted
-  // vCPUs so often; 0: never.
+  // Whether threads may stand in for vCPUs where there is no KVM (tiny_vm.h).
+  enum class Backend { kKvm, kAny };
+
+  // Returns when every vCPU has its thread. A tick wakes halted vCPUs so often; 0: never.
+  // UNAVAILABLE: no KVM here.
   static absl::StatusOr<std::unique_ptr<VmmProcess>> Start(int vcpus, Guest guest,
-                                                           std::chrono::microseconds tick = {});
+                                                           std::chrono::microseconds tick = {},
+                                                           Backend backend = Backend::kKvm);
   ~VmmProcess();
   VmmProcess(const VmmProcess&) = delete;
   VmmProcess& operator=(const VmmProcess&) = delete;
 
   pid_t pid() const { return pid_; }
+  bool is_kvm() const { return is_kvm_; }
+  // For each agent that is to know of the VM: it finds a real one by itself, which needs nothing,
+  // and must be told of threads.
+  absl::Status RegisterWith(const std::string& agent_socket);
   // Index = vCPU id.
   std::vector<pid_t> VcpuThreads() const;
   void Signal(int signal) const;
@@ -34,8 +44,12 @@ class VmmProcess {
 
  private:
   explicit VmmProcess(pid_t pid) : pid_(pid) {}
+  std::string ReadLine() const;
 
   pid_t pid_;
+  UniqueFd orders_;   // its standard input
+  UniqueFd answers_;  // its standard output
+  bool is_kvm_ = true;
 };
 
 }  // namespace lockhost::agent

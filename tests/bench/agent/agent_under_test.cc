@@ -13,12 +13,14 @@
 
 namespace lockhost::bench {
 
-absl::StatusOr<std::unique_ptr<AgentUnderTest>> AgentUnderTest::Start(const std::string& source) {
+absl::StatusOr<std::unique_ptr<AgentUnderTest>> AgentUnderTest::Start(
+    const std::string& source, const std::vector<std::string>& more_arguments) {
   std::unique_ptr<AgentUnderTest> test(new AgentUnderTest);
   const std::string socket = test->socket();
-  test->process_ = std::make_unique<agent::AgentProcess>(
-      std::vector<std::string>{"--socket=" + socket, "--pin-dir=", "--source=" + source},
-      test->directory_.path() + "/log");
+  std::vector<std::string> arguments = {"--socket=" + socket, "--pin-dir=", "--source=" + source};
+  arguments.insert(arguments.end(), more_arguments.begin(), more_arguments.end());
+  test->process_ =
+      std::make_unique<agent::AgentProcess>(arguments, test->directory_.path() + "/log");
   const bool listens = agent::Eventually([&] { return agent::AgentClient::Connect(socket).ok(); },
                                          std::chrono::seconds(5));
   if (!listens) return absl::FailedPreconditionError("source " + source + " cannot be had here");

@@ -20,7 +20,8 @@ namespace lockhost::bench {
 class AgentUnderTest {
  public:
   // FAILED_PRECONDITION: that source cannot be had here; says why.
-  static absl::StatusOr<std::unique_ptr<AgentUnderTest>> Start(const std::string& source);
+  static absl::StatusOr<std::unique_ptr<AgentUnderTest>> Start(
+      const std::string& source, const std::vector<std::string>& more_arguments = {});
 
   pid_t pid() const { return process_->pid(); }
   // Where it listens, in a directory that is removed at the end.

@@ -19,6 +19,7 @@
 #include "tests/bench/agent/agent_under_test.h"
 #include "tests/lab/harness/child_process.h"
 #include "tests/load/support/hint_clients.h"
+#include "tests/load/support/history.h"
 
 namespace lockhost::bench {
 namespace {
@@ -62,7 +63,7 @@ class FanOutRun {
 
  private:
   absl::Status Start() {
-    auto agent = AgentUnderTest::Start("bpf");
+    auto agent = AgentUnderTest::Start("bpf", {absl::StrCat("--registered_vms=", agent::kMaxVms)});
     if (!agent.ok()) return agent.status();
     agent_ = *std::move(agent);
     auto server = lab::ChildProcess::Start(
@@ -80,9 +81,11 @@ class FanOutRun {
   // Until there are so many guests, and each has received something.
   absl::Status Grow(int guests) {
     while (vmms_.size() < static_cast<size_t>(guests)) {
-      auto vmm = VmmProcess::Start(plan_.vcpus_each, VmmProcess::Guest::kHalts, plan_.tick);
+      auto vmm = VmmProcess::Start(plan_.vcpus_each, VmmProcess::Guest::kHalts, plan_.tick,
+                                   VmmProcess::Backend::kAny);
       if (!vmm.ok()) return vmm.status();
       vmms_.push_back(*std::move(vmm));
+      if (absl::Status told = vmms_.back()->RegisterWith(agent_->socket()); !told.ok()) return told;
     }
     for (size_t i = vm_ids_.size(); i < vmms_.size(); ++i) {
       if (absl::Status added = AddGuest(vmms_[i]->pid()); !added.ok()) return added;
@@ -168,7 +171,7 @@ class FanOutRun {
       if (hint.vcpu_id() >= told_[guest].size()) continue;
       if (std::exchange(told_[guest][hint.vcpu_id()], hint.revision()) >= hint.revision()) continue;
       const agent::VcpuObservation truth = tables_[guest]->Read(hint.vcpu_id());
-      if (truth.run_state() != LOCKHOST_RUN_STATE_HALTED || truth.revision() != hint.revision() ||
+      if (!load::IsStopped(truth.run_state()) || truth.revision() != hint.revision() ||
           truth.since_ns < measured_from_ns_) {
         continue;
       }

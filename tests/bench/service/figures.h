@@ -24,7 +24,7 @@ struct FanOut {
   int vcpus = 0;
   double changes_per_second = 0;   // of run states, by the revisions in the tables
   double messages_per_second = 0;  // received by all guests
-  // From a vCPU's halt to the message that tells it, in the receiving thread. Halts: what
+  // From a vCPU's stop to the message that tells it, in the receiving thread. Stops: what
   // a vCPU stays in, so that the table still says when it was; awaited ones, of known time.
   lab::Histogram delivery_ns = {};
   double server_cpu_percent = 0;  // of one CPU
@@ -38,6 +38,8 @@ struct Figures {
   std::vector<Delivery> delivery;
   std::optional<lab::Perturbation> cost;
   std::optional<FanOut> fan_out;
+  // Empty: real vCPUs. Else threads stood in for them, because of this.
+  std::string why_not_kvm;
   std::map<std::string, std::string> absent;
 };
 

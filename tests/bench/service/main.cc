@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// lockhost-bench-service: what the hint service takes and costs, on real KVM vCPUs.
+// lockhost-bench-service: what the hint service takes and costs, on real KVM vCPUs. Where there
+// is no KVM threads stand in for them, and the report says so.
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -12,6 +13,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "common/program_flags.h"
+#include "tests/agent/support/tiny_vm.h"
 #include "tests/bench/service/fan_out.h"
 #include "tests/bench/service/one_vm.h"
 #include "tests/bench/service/report.h"
@@ -37,8 +39,14 @@ void Say(const char* what) {
   if (isatty(STDERR_FILENO)) std::fprintf(stderr, "measuring: %s\n", what);
 }
 
+std::string WhyNotKvm() {
+  const absl::Status kvm = agent::TinyVm::Create(1).status();
+  return kvm.ok() ? "" : std::string(kvm.message());
+}
+
 Figures MeasureAll() {
   Figures figures;
+  figures.why_not_kvm = WhyNotKvm();
   const int runs = absl::GetFlag(FLAGS_runs);
   for (const uint32_t overcommit : {1u, 2u, 4u}) {
     if (runs == 0) break;
@@ -92,7 +100,7 @@ int Run() {
 }  // namespace lockhost::bench
 
 int main(int argc, char** argv) {
-  lockhost::ParseProgramFlags(argc, argv, "Measures the hint service on real KVM vCPUs.");
+  lockhost::ParseProgramFlags(argc, argv, "Measures the hint service.");
   // Should a daemon leave a process behind, it becomes ours, and ends with us.
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   lockhost::bench::RaiseDescriptorLimit();

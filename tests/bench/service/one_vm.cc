@@ -18,7 +18,7 @@ constexpr std::chrono::seconds kRunTime{1};
 // A VM with the daemons up. Only BPF's table says when exactly a vCPU was stopped.
 absl::StatusOr<std::unique_ptr<lab::Session>> StartSession(uint32_t overcommit) {
   absl::StatusOr<std::unique_ptr<lab::Session>> session =
-      lab::Session::Create(overcommit * lab::UsableCpus(), lab::BackendChoice::kKvm);
+      lab::Session::Create(overcommit * lab::UsableCpus(), lab::BackendChoice::kAuto);
   if (!session.ok()) return session;
   if (absl::Status up = (*session)->StartDaemons(); !up.ok()) return up;
   if (!(*session)->has_oracle()) return absl::FailedPreconditionError((*session)->source().reason);

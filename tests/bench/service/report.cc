@@ -116,7 +116,11 @@ std::vector<Line> Lines(const Figures& figures) {
 }
 
 std::string Table(const Figures& figures) {
-  std::string table = absl::StrFormat("%-42s %10s %-4s %12s\n", "", "measured", "", "bar");
+  std::string table;
+  if (!figures.why_not_kvm.empty()) {
+    absl::StrAppend(&table, "threads stand in for vCPUs: ", figures.why_not_kvm, "\n");
+  }
+  absl::StrAppendFormat(&table, "%-42s %10s %-4s %12s\n", "", "measured", "", "bar");
   for (const Line& line : Lines(figures)) {
     const std::string value =
         line.value ? absl::StrFormat("%.*f", *line.value < 10 ? 3 : 0, *line.value) : "-";
@@ -153,6 +157,7 @@ Json ToJson(const Figures& figures) {
         {{"what", line.what}, {"value", *line.value}, {"bar", *line.bar}, {"met", line.met()}});
   }
   json["absent"] = figures.absent;
+  json["kvm"] = figures.why_not_kvm.empty();
   return json;
 }
 

@@ -75,6 +75,15 @@ TEST(ServiceReport, SaysWhatIsAbsentAndWhy) {
   EXPECT_EQ(json["absent"]["fan-out"], "no KVM");
 }
 
+TEST(ServiceReport, SaysWhenThreadsStandInForVcpus) {
+  Figures figures = Everything();
+  EXPECT_THAT(Table(figures), Not(HasSubstr("stand in")));
+  EXPECT_EQ(ToJson(figures)["kvm"], true);
+  figures.why_not_kvm = "no /dev/kvm";
+  EXPECT_THAT(Table(figures), HasSubstr("threads stand in for vCPUs: no /dev/kvm"));
+  EXPECT_EQ(ToJson(figures)["kvm"], false);
+}
+
 TEST(ServiceReport, AnEmptyHistogramIsNoFigure) {
   Figures figures;
   figures.delivery.push_back({.overcommit = 2});

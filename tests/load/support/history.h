@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "client/page/hint_page.h"
 #include "lockhost/v1/hints.pb.h"
 
 namespace lockhost::load {
@@ -20,6 +21,12 @@ struct Hint {
   uint32_t run_state;
   uint64_t revision;
 };
+
+// What a vCPU stays in until its next tick, so that a table still says when it began. One that
+// a thread stands in for has no HLT.
+inline bool IsStopped(uint32_t run_state) {
+  return run_state == LOCKHOST_RUN_STATE_HALTED || run_state == LOCKHOST_RUN_STATE_EXITED;
+}
 
 // One message as it was received.
 struct Heard {

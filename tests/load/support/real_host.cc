@@ -101,8 +101,8 @@ absl::Status RealHost::MountPins() {
 
 absl::Status RealHost::StartVms() {
   for (int vm = 0; vm < plan_.vms; ++vm) {
-    auto vmm =
-        agent::VmmProcess::Start(plan_.vcpus_each, agent::VmmProcess::Guest::kHalts, plan_.tick);
+    auto vmm = agent::VmmProcess::Start(plan_.vcpus_each, agent::VmmProcess::Guest::kHalts,
+                                        plan_.tick, agent::VmmProcess::Backend::kAny);
     if (!vmm.ok()) return vmm.status();
     vms_.push_back({.vmm = *std::move(vmm)});
   }
@@ -163,10 +163,13 @@ absl::Status RealHost::Launch(Part part) {
   if (!child.ok()) return child.status();
   running_[part] = *std::move(child);
   if (part != Part::kAgent) return absl::OkStatus();
-  if (Eventually([&] { return agent::AgentClient::Connect(AgentSocket()).ok(); })) {
-    return absl::OkStatus();
+  if (!Eventually([&] { return agent::AgentClient::Connect(AgentSocket()).ok(); })) {
+    return absl::DeadlineExceededError("lockhost-agent does not listen");
   }
-  return absl::DeadlineExceededError("lockhost-agent does not listen");
+  for (const Vm& vm : vms_) {
+    if (absl::Status told = vm.vmm->RegisterWith(AgentSocket()); !told.ok()) return told;
+  }
+  return absl::OkStatus();
 }
 
 void RealHost::Kill(Part part) { running_.erase(part); }

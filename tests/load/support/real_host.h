@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A whole host of real programs, any of which can be killed, stopped and started again:
-// lockhost-agent with BPF and pins of its own, lockhostd, and VMs on real KVM.
+// lockhost-agent with BPF and pins of its own, lockhostd, and VMs: on real KVM, or, where
+// there is none, of threads that stand in for vCPUs.
 #ifndef LOCKHOST_TESTS_LOAD_SUPPORT_REAL_HOST_H_
 #define LOCKHOST_TESTS_LOAD_SUPPORT_REAL_HOST_H_
 
@@ -56,6 +57,7 @@ class RealHost {
   absl::Status Check();
   pid_t pid(Part part) const { return running_.at(part).pid(); }
 
+  bool is_kvm() const { return vms_.front().vmm->is_kvm(); }
   int vms() const { return static_cast<int>(vms_.size()); }
   int vcpus_each() const { return plan_.vcpus_each; }
   std::string SocketOf(int vm) const;

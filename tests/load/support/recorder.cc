@@ -69,7 +69,7 @@ void Recorder::NoteDelivery(size_t guest, const v1::VcpuHint& hint, uint64_t rec
   uint64_t& told = seen_[guest]->told[hint.vcpu_id()];
   if (std::exchange(told, hint.revision()) == hint.revision()) return;
   const agent::VcpuObservation truth = guests_[guest].table->Read(hint.vcpu_id());
-  if (truth.run_state() != LOCKHOST_RUN_STATE_HALTED || truth.revision() != hint.revision()) return;
+  if (!IsStopped(truth.run_state()) || truth.revision() != hint.revision()) return;
   const std::lock_guard lock(mutex_);
   delivery_us_.push_back(static_cast<double>(received_ns - truth.since_ns) / 1e3);
 }

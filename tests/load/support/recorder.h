@@ -32,7 +32,7 @@ class Recorder {
   // Every guest has a stream that was opened after `since_ns` and has received a snapshot.
   bool AllResumed(uint64_t since_ns) const;
   uint64_t deltas() const { return deltas_; }
-  // Delivery of halts since the last call, of all guests; as the benchmark's fan-out.
+  // Delivery of stops since the last call, of all guests; as the benchmark's fan-out.
   std::vector<double> TakeDeliveryUs();
 
   // Nothing is recorded any more. Index: guest.
