@@ -211,6 +211,8 @@ TEST_P(PolledSourceTest, InterestCannotBeResizedByWhoWritesIt) {
 TEST_P(PolledSourceTest, ANewVmHasAStateAtOnce) {
   Spinner vcpu("lab-vcpu 0");
   vcpu.Sleep(true);
+  // Of a thread that is runnable and has not switched since, perf cannot say more than that.
+  ASSERT_TRUE(Eventually([&] { return procfs_.ThreadStat(getpid(), vcpu.tid())->state == 'S'; }));
   ProcessId process;
   ASSERT_TRUE(IsTold(&process));
   Follow(process);
