@@ -70,7 +70,8 @@ absl::Status Faults::AwaitWell(Part part, uint64_t since_ns) {
   }
   const uint64_t deltas = recorder_.deltas();
   well = well && Eventually([&] { return recorder_.deltas() > deltas; });
-  well = well && Eventually([&] { return host_.GuestHasLease(); });
+  well = well &&
+         Eventually([&] { return host_.GuestHasLease(part == Part::kGuestAgent ? since_ns : 0); });
   if (absl::Status alive = host_.Check(); !alive.ok()) return alive;
   if (well) return absl::OkStatus();
   return absl::DeadlineExceededError(absl::StrCat("no hints after a fault of ", NameOf(part)));

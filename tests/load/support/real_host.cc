@@ -29,6 +29,7 @@ namespace {
 using agent::Eventually;
 
 constexpr int kSlots = 8;
+constexpr uint64_t kLeaseNs = 3'000'000'000;  // lockhostd's, by default
 
 }  // namespace
 
@@ -192,11 +193,11 @@ std::string RealHost::SocketOf(int vm) const {
   return absl::StrCat(directory_.path(), "/run/vm/", vms_[static_cast<size_t>(vm)].vm_id, ".sock");
 }
 
-bool RealHost::GuestHasLease() const {
+bool RealHost::GuestHasLease(uint64_t since_ns) const {
   const UniqueFd file(open(Page("hints").c_str(), O_RDONLY | O_CLOEXEC));
   lockhost_hint_header header;
   return file.valid() && pread(file.get(), &header, sizeof(header), 0) == sizeof(header) &&
-         header.valid_until_ns > MonotonicClock().now_ns();
+         header.valid_until_ns > std::max(MonotonicClock().now_ns(), since_ns + kLeaseNs);
 }
 
 }  // namespace lockhost::load

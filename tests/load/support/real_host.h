@@ -63,8 +63,8 @@ class RealHost {
   std::string SocketOf(int vm) const;
   const agent::TableReader& table(int vm) const { return *vms_[static_cast<size_t>(vm)].table; }
   void SignalVm(int vm, int signal) { vms_[static_cast<size_t>(vm)].vmm->Signal(signal); }
-  // Whether the page of the guest agent holds a lease now.
-  bool GuestHasLease() const;
+  // Whether the page of the guest agent holds a lease now, and has been given it since.
+  bool GuestHasLease(uint64_t since_ns) const;
 
  private:
   struct Vm {
