@@ -97,16 +97,24 @@ class Session {
     FUZZ_CHECK(file_.page()->valid_until_ns <= now_ns + kOptions.longest_lease_ns);
     const lockhost_pages pages = {file_.page(), file_.page(), nullptr, slots, 0};
     for (uint32_t vcpu = 0; vcpu < slots; ++vcpu) {
-      const uint64_t word = lockhost_hint_slot_at(file_.page(), vcpu)->state_word;
-      FUZZ_CHECK(lockhost_state_of(word) <= LOCKHOST_RUN_STATE_EXITED);
-      FUZZ_CHECK(demand_ || word == 0);
+      const lockhost_hint_slot& slot = *lockhost_hint_slot_at(file_.page(), vcpu);
+      const uint32_t state = lockhost_state_of(slot.state_word);
+      FUZZ_CHECK(state <= LOCKHOST_RUN_STATE_EXITED);
+      FUZZ_CHECK(demand_ || slot.state_word == 0);
       const uint32_t hint = lockhost_read_hint(&pages, vcpu, now_ns);
-      const bool counts = file_.page()->valid_until_ns > now_ns;
-      FUZZ_CHECK(hint == (counts ? lockhost_state_of(word) : 0));
+      const bool counts = file_.page()->valid_until_ns > now_ns &&
+                          (state == LOCKHOST_RUN_STATE_RUNNING || !Outlived(slot));
+      FUZZ_CHECK(hint == (counts ? state : 0));
     }
   }
 
  private:
+  // Of a host that only looks at its vCPUs: two looks ago.
+  bool Outlived(const lockhost_hint_slot& slot) const {
+    const uint64_t look_ns = file_.page()->sampled_every_ns;
+    return look_ns != 0 && now_ns - slot.since_ns > 2 * look_ns;
+  }
+
   void Message(std::string_view wire) {
     v1::WatchHintsResponse message;
     if (!message.ParseFromArray(wire.data(), static_cast<int>(wire.size()))) return;
