@@ -14,6 +14,7 @@
 
 #include "agent/table/memfd_table.h"
 #include "common/clock.h"
+#include "common/http2_frames.h"
 #include "server/service/vm_server.h"
 #include "tests/agent/support/eventually.h"
 #include "tests/agent/support/temp_dir.h"
@@ -83,11 +84,11 @@ UniqueFd Connect(const std::string& path) {
 }
 
 // Reads what is there.
-size_t Drain(int fd) {
-  size_t bytes = 0;
+std::string Drain(int fd) {
+  std::string bytes;
   char scratch[65536];
   for (ssize_t got; (got = recv(fd, scratch, sizeof(scratch), MSG_DONTWAIT)) > 0;) {
-    bytes += static_cast<size_t>(got);
+    bytes.append(scratch, static_cast<size_t>(got));
   }
   return bytes;
 }
@@ -124,20 +125,37 @@ class Bystander {
   void Check() {
     pollfd readable = {connection_.get(), POLLIN, 0};
     FUZZ_CHECK(poll(&readable, 1, kPatienceMs) == 1);
-    const auto bytes = static_cast<uint32_t>(Drain(connection_.get()));
-    FUZZ_CHECK(bytes > 0);
+    const std::string bytes = Drain(connection_.get());
+    FUZZ_CHECK(!bytes.empty());
     std::string more(4, '\0');
-    for (int i = 0; i < 4; ++i) more[i] = static_cast<char>(bytes >> (24 - 8 * i));
-    Send(Frame(FrameType::kWindowUpdate, 0, 0, more) + Frame(FrameType::kWindowUpdate, 0, 1, more));
+    http2::WriteBig32(static_cast<uint32_t>(bytes.size()), more.data());
+    Send(PingAnswers(bytes) + Frame(FrameType::kWindowUpdate, 0, 0, more) +
+         Frame(FrameType::kWindowUpdate, 0, 1, more));
   }
 
  private:
+  // gRPC's keepalive: it does not see window updates for what went past it, and asks.
+  std::string PingAnswers(std::string_view bytes) {
+    constexpr auto kPing = static_cast<uint8_t>(FrameType::kPing);
+    std::string answers;
+    while (const auto piece = frames_.Next(&bytes)) {
+      if (piece->header || piece->frame.type != kPing) continue;
+      ping_.append(piece->bytes);
+      if (!piece->ends_frame) continue;
+      answers += Frame(FrameType::kPing, http2::kAcknowledge, 0, ping_);
+      ping_.clear();
+    }
+    return answers;
+  }
+
   void Send(const std::string& bytes) {
     FUZZ_CHECK(send(connection_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
                static_cast<ssize_t>(bytes.size()));
   }
 
   const UniqueFd connection_;
+  http2::FrameCutter frames_;
+  std::string ping_;  // the payload of one that is not complete yet
 };
 
 class Host {
