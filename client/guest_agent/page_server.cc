@@ -56,8 +56,11 @@ KeptPages TakeKeptPages() {
     UniqueFd fd(SD_LISTEN_FDS_START + i);
     const int seals = fcntl(fd.get(), F_GET_SEALS);  // -1: no memory file at all
     const bool sealed = seals >= 0 && (seals & kSeals) == kSeals;
-    if (sealed && strcmp(names[i], kHints) == 0) kept.hints = std::move(fd);
-    if (sealed && strcmp(names[i], kReports) == 0) kept.reports = std::move(fd);
+    if (sealed && strcmp(names[i], kHints) == 0) {
+      kept.hints = std::move(fd);
+    } else if (sealed && strcmp(names[i], kReports) == 0) {
+      kept.reports = std::move(fd);
+    }
     free(names[i]);
   }
   free(names);

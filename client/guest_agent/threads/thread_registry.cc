@@ -99,8 +99,9 @@ ThreadRegistry::Grant ThreadRegistry::Admit(Peer peer, int64_t number_offset) {
   const bool watched = epoll_ctl(ended_.get(), EPOLL_CTL_ADD, peer.pidfd.get(), &event) == 0;
   // Alive after the programs know of it: so they took no other process' thread for its own.
   const bool alive = !HasEnded(peer);
+  const pid_t pid = peer.pid;
   const auto entry =
-      processes_.insert_or_assign(peer.pid, Process{std::move(peer), id, *std::move(table)}).first;
+      processes_.insert_or_assign(pid, Process{std::move(peer), id, *std::move(table)}).first;
   Set(stats_->processes, processes_.size());
   if (watched && alive) return {LOCKHOST_THREAD_RESULT_GRANTED, entry->second.table.fd.get()};
   Drop(entry);

@@ -75,8 +75,8 @@ bool ThreadTables::PrepareOne() {
   if (ready_.size() < kReady) {
     auto table = MakeOne();
     failed_ = !table.ok();
-    if (table.ok()) ready_.push_back(*std::move(table));
-    return table.ok();
+    if (!failed_) ready_.push_back(*std::move(table));
+    return !failed_;
   }
   bpf_map_delete_elem(by_index_, &stale_.back());
   free_.push_back(stale_.back());
