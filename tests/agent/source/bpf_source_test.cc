@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The BPF source, end to end, on real KVM vCPUs: what the scheduler does is what the
-// table says, with nobody registering anything.
+// The BPF source, end to end: what the scheduler does is what the table says. On real KVM
+// vCPUs, with nobody registering anything; where there is no KVM, on registered threads.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -13,6 +13,7 @@
 #include "tests/agent/support/agent_runner.h"
 #include "tests/agent/support/cpus.h"
 #include "tests/agent/support/eventually.h"
+#include "tests/agent/support/keep_registered.h"
 #include "tests/agent/support/tiny_vm.h"
 
 namespace lockhost::agent {
@@ -31,11 +32,13 @@ class BpfSourceTest : public testing::Test {
     client_ = std::make_unique<AgentClient>(*std::move(client));
   }
 
-  std::unique_ptr<TinyVm> MakeVm(int vcpus, TinyVm::Guest guest = TinyVm::Guest::kSpins) {
-    auto vm = TinyVm::Create(vcpus, guest);
-    if (vm.ok()) return *std::move(vm);
-    EXPECT_TRUE(absl::IsUnavailable(vm.status())) << vm.status();
-    return nullptr;
+  // By KVM, or of threads that the agent is told of.
+  std::unique_ptr<TinyVm> MakeVm(int vcpus) {
+    auto vm = TinyVm::CreateAny(vcpus);
+    EXPECT_TRUE(vm.ok()) << vm.status();
+    if (!vm.ok()) return nullptr;
+    KeepRegistered(**vm, runner_->socket());
+    return *std::move(vm);
   }
 
   ClientVm AwaitOwnVm() {
@@ -49,9 +52,17 @@ class BpfSourceTest : public testing::Test {
   std::unique_ptr<AgentClient> client_;
 };
 
-#define MAKE_VM_OR_SKIP(name, ...)       \
-  const auto name = MakeVm(__VA_ARGS__); \
-  if (name == nullptr) GTEST_SKIP() << "no KVM here"
+#define MAKE_VM(name, vcpus)       \
+  const auto name = MakeVm(vcpus); \
+  ASSERT_NE(name, nullptr)
+
+// For what threads cannot show, and why not.
+#define MAKE_KVM_VM_OR_SKIP(name, why, ...)                                               \
+  auto name##_or = TinyVm::Create(__VA_ARGS__);                                           \
+  if (absl::IsUnavailable(name##_or.status()))                                            \
+    GTEST_SKIP() << name##_or.status().message() << ", and threads will not do: " << why; \
+  ASSERT_TRUE(name##_or.ok()) << name##_or.status();                                      \
+  const std::unique_ptr<TinyVm> name = *std::move(name##_or)
 
 uint32_t State(const ClientVm& vm, uint32_t vcpu) {
   return lockhost_state_of(vm.table->ReadStateWord(vcpu));
@@ -78,7 +89,7 @@ uint64_t RunDelayNs(pid_t tid) {
 }
 
 TEST_F(BpfSourceTest, FindsRunningVmWithoutRegistration) {
-  MAKE_VM_OR_SKIP(vm, 2);
+  MAKE_KVM_VM_OR_SKIP(vm, "they must be registered", 2);
   vm->StartThread(0);
   vm->StartThread(1);
   const ClientVm seen = AwaitOwnVm();
@@ -93,7 +104,7 @@ TEST_F(BpfSourceTest, FindsRunningVmWithoutRegistration) {
 }
 
 TEST_F(BpfSourceTest, ShowsPreemptionsOfVcpusThatShareOneCpu) {
-  MAKE_VM_OR_SKIP(vm, 2);
+  MAKE_VM(vm, 2);
   vm->StartThread(0);
   vm->StartThread(1);
   const ClientVm seen = AwaitOwnVm();
@@ -107,7 +118,7 @@ TEST_F(BpfSourceTest, ShowsPreemptionsOfVcpusThatShareOneCpu) {
 }
 
 TEST_F(BpfSourceTest, TellsSleepInTheVmmAsExited) {
-  MAKE_VM_OR_SKIP(vm, 1);
+  MAKE_VM(vm, 1);
   vm->StartThread(0);
   const ClientVm seen = AwaitOwnVm();
   ASSERT_TRUE(AwaitState(seen, 0, LOCKHOST_RUN_STATE_RUNNING));
@@ -118,14 +129,14 @@ TEST_F(BpfSourceTest, TellsSleepInTheVmmAsExited) {
 }
 
 TEST_F(BpfSourceTest, TellsIdleGuestAsHalted) {
-  MAKE_VM_OR_SKIP(vm, 1, TinyVm::Guest::kHalts);
+  MAKE_KVM_VM_OR_SKIP(vm, "they have no HLT", 1, TinyVm::Guest::kHalts);
   vm->StartThread(0);
   const ClientVm seen = AwaitOwnVm();
   EXPECT_TRUE(AwaitState(seen, 0, LOCKHOST_RUN_STATE_HALTED));
 }
 
 TEST_F(BpfSourceTest, RevisionGrowsWithEveryChange) {
-  MAKE_VM_OR_SKIP(vm, 1);
+  MAKE_VM(vm, 1);
   vm->StartThread(0);
   const ClientVm seen = AwaitOwnVm();
   ASSERT_TRUE(AwaitState(seen, 0, LOCKHOST_RUN_STATE_RUNNING));
@@ -143,7 +154,7 @@ TEST_F(BpfSourceTest, RevisionGrowsWithEveryChange) {
 }
 
 TEST_F(BpfSourceTest, StealAndPreemptionsAreTheSchedulersOwn) {
-  MAKE_VM_OR_SKIP(vm, 2);
+  MAKE_VM(vm, 2);
   const pid_t tid = vm->tid(vm->StartThread(0));
   vm->StartThread(1);
   const ClientVm seen = AwaitOwnVm();
@@ -163,7 +174,7 @@ TEST_F(BpfSourceTest, StealAndPreemptionsAreTheSchedulersOwn) {
 }
 
 TEST_F(BpfSourceTest, ThreadsThatRunNoVcpuNeverAppear) {
-  MAKE_VM_OR_SKIP(vm, 1);
+  MAKE_VM(vm, 1);
   std::atomic<bool> stop = false;
   std::thread stranger([&] {
     while (!stop) sched_yield();
@@ -182,7 +193,7 @@ TEST_F(BpfSourceTest, ThreadsThatRunNoVcpuNeverAppear) {
 }
 
 TEST_F(BpfSourceTest, ThreadExitClearsTheSlotButNotTheRevision) {
-  MAKE_VM_OR_SKIP(vm, 2);
+  MAKE_VM(vm, 2);
   const int ending = vm->StartThread(0);
   vm->StartThread(1);
   const ClientVm seen = AwaitOwnVm();
@@ -200,7 +211,7 @@ TEST_F(BpfSourceTest, ThreadExitClearsTheSlotButNotTheRevision) {
 }
 
 TEST_F(BpfSourceTest, VcpuFollowsTheThreadThatRunsItNow) {
-  MAKE_VM_OR_SKIP(vm, 2);
+  MAKE_VM(vm, 2);
   const int first = vm->StartThread(0);
   const ClientVm seen = AwaitOwnVm();
   ASSERT_TRUE(AwaitState(seen, 0, LOCKHOST_RUN_STATE_RUNNING));
@@ -222,8 +233,9 @@ TEST_F(BpfSourceTest, VcpuFollowsTheThreadThatRunsItNow) {
 }
 
 TEST_F(BpfSourceTest, KeepsTwoVmsApart) {
-  MAKE_VM_OR_SKIP(first, 1);
-  MAKE_VM_OR_SKIP(second, 2);
+  const char* why = "a process can register but one VM";
+  MAKE_KVM_VM_OR_SKIP(first, why, 1);
+  MAKE_KVM_VM_OR_SKIP(second, why, 2);
   first->StartThread(0);
   const ClientVm seen_first = AwaitOwnVm();
   ASSERT_TRUE(AwaitState(seen_first, 0, LOCKHOST_RUN_STATE_RUNNING));
@@ -249,7 +261,7 @@ TEST_F(BpfSourceTest, KeepsTwoVmsApart) {
 }
 
 TEST_F(BpfSourceTest, VmGoesWithItsLastThread) {
-  MAKE_VM_OR_SKIP(vm, 1);
+  MAKE_VM(vm, 1);
   const int thread = vm->StartThread(0);
   const ClientVm seen = AwaitOwnVm();
   ASSERT_TRUE(AwaitState(seen, 0, LOCKHOST_RUN_STATE_RUNNING));

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace lockhost::agent {
 namespace {
@@ -69,6 +70,11 @@ absl::StatusOr<std::unique_ptr<TinyVm>> TinyVm::Create(int vcpus, Guest guest, B
   if (!made.ok()) return made;
   vm->vcpus_.resize(static_cast<size_t>(vcpus));
   return vm;
+}
+
+absl::StatusOr<std::unique_ptr<TinyVm>> TinyVm::CreateAny(int vcpus, Guest guest) {
+  auto vm = Create(vcpus, guest);
+  return absl::IsUnavailable(vm.status()) ? Create(vcpus, guest, Backend::kThreads) : std::move(vm);
 }
 
 absl::Status TinyVm::MakeKvm(int vcpus) {

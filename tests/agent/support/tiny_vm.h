@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -34,9 +35,13 @@ class TinyVm {
   // UNAVAILABLE: no KVM here. Its vCPUs have the ids 0, 1, ...; no thread runs them yet.
   static absl::StatusOr<std::unique_ptr<TinyVm>> Create(int vcpus, Guest guest = Guest::kSpins,
                                                         Backend backend = Backend::kKvm);
+  // By KVM; where there is none, of threads.
+  static absl::StatusOr<std::unique_ptr<TinyVm>> CreateAny(int vcpus, Guest guest = Guest::kSpins);
   ~TinyVm();
   TinyVm(const TinyVm&) = delete;
   TinyVm& operator=(const TinyVm&) = delete;
+
+  bool is_kvm() const { return backend_ == Backend::kKvm; }
 
   // For threads that are started afterwards. By default they are bound to the first CPU:
   // vCPUs preempt one another, and whoever looks on from another CPU does not.
@@ -56,6 +61,9 @@ class TinyVm {
   pid_t tid(int thread) const { return threads_[static_cast<size_t>(thread)]->tid; }
   // What the agent must be told where there is no KVM. Index: vCPU; 0: no thread runs it.
   std::vector<pid_t> VcpuThreads() const;
+  // Called from StartThread() and Assign(), when a thread has been given a vCPU. Not when it gives
+  // that up, or ends: the agent must notice by itself.
+  void OnVcpuThread(std::function<void()> hook) { on_vcpu_thread_ = std::move(hook); }
 
   // A file of KVM's statistics of that vCPU, as a VMM may keep it open.
   absl::StatusOr<UniqueFd> OpenStats(int vcpu) const;
@@ -102,6 +110,7 @@ class TinyVm {
   size_t run_bytes_ = 0;
   bool bound_ = true;
   std::chrono::microseconds tick_{0};
+  std::function<void()> on_vcpu_thread_ = [] {};
   std::vector<Vcpu> vcpus_;
   std::vector<std::unique_ptr<VcpuThread>> threads_;
   std::mutex mutex_;

@@ -45,6 +45,7 @@ int TinyVm::StartThread(int vcpu) {
   });
   changed_.wait(lock, [raw] { return raw->tid != 0; });
   threads_.push_back(std::move(thread));
+  if (vcpu >= 0) on_vcpu_thread_();
   return static_cast<int>(threads_.size()) - 1;
 }
 
@@ -143,7 +144,9 @@ void TinyVm::Assign(int thread, int vcpu) {
     const std::lock_guard lock(mutex_);
     moved.vcpu = vcpu;
   }
-  if (vcpu >= 0) Unpark(vcpu);
+  if (vcpu < 0) return;
+  Unpark(vcpu);
+  on_vcpu_thread_();
 }
 
 void TinyVm::JoinThread(int thread) {

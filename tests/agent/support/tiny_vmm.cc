@@ -16,29 +16,19 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "agent/channel/agent_client.h"
 #include "common/unique_fd.h"
+#include "tests/agent/support/register_threads.h"
 #include "tests/agent/support/tiny_vm.h"
 
 namespace lockhost::agent {
 namespace {
 
-constexpr std::chrono::seconds kAnswerTimeout{20};
-
-std::string Register(const std::string& socket, const std::vector<pid_t>& threads) {
-  auto agent = AgentClient::Connect(socket);
-  if (!agent.ok()) return std::string(agent.status().message());
-  if (absl::Status asked = agent->RegisterVcpus(threads); !asked.ok()) {
-    return std::string(asked.message());
-  }
-  const auto answer = agent->Await(kAnswerTimeout);
-  if (!answer.ok()) return std::string(answer.status().message());
-  if (const auto* error = std::get_if<ErrorEvent>(&*answer)) return error->text;
-  return "registered";
+std::string Register(const TinyVm& vm, const std::string& socket) {
+  const absl::Status registered = RegisterThreads(vm, socket);
+  return registered.ok() ? "registered" : std::string(registered.message());
 }
 
 void Say(const std::string& text) {
@@ -47,9 +37,7 @@ void Say(const std::string& text) {
 }
 
 int Run(int vcpus, TinyVm::Guest guest, std::chrono::microseconds tick, bool may_be_threads) {
-  auto vm = TinyVm::Create(vcpus, guest);
-  const bool by_threads = absl::IsUnavailable(vm.status()) && may_be_threads;
-  if (by_threads) vm = TinyVm::Create(vcpus, guest, TinyVm::Backend::kThreads);
+  auto vm = may_be_threads ? TinyVm::CreateAny(vcpus, guest) : TinyVm::Create(vcpus, guest);
   if (!vm.ok()) {
     Say(std::string(vm.status().message()));
     return 1;
@@ -59,12 +47,12 @@ int Run(int vcpus, TinyVm::Guest guest, std::chrono::microseconds tick, bool may
   std::vector<UniqueFd> stats;  // as QEMU keeps them, from 8.1 on
   for (int vcpu = 0; vcpu < vcpus; ++vcpu) {
     (*vm)->StartThread(vcpu);
-    if (by_threads) continue;
+    if (!(*vm)->is_kvm()) continue;
     if (auto file = (*vm)->OpenStats(vcpu); file.ok()) stats.push_back(*std::move(file));
   }
-  Say(by_threads ? "ready: threads" : "ready");
+  Say((*vm)->is_kvm() ? "ready" : "ready: threads");
   for (std::string socket; std::getline(std::cin, socket);) {
-    Say(Register(socket, (*vm)->VcpuThreads()));
+    Say(Register(**vm, socket));
   }
   for (;;) pause();
 }
