@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The program itself: what is pinned outlives it, and the next one takes it over. In a
-// BPF file system that the test mounts for itself alone.
+// BPF file system that the test mounts for itself alone; where there is no KVM threads stand
+// in for vCPUs.
 #include <bpf/bpf.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -23,6 +24,8 @@
 #include "tests/agent/support/agent_runner.h"
 #include "tests/agent/support/cpus.h"
 #include "tests/agent/support/eventually.h"
+#include "tests/agent/support/keep_registered.h"
+#include "tests/agent/support/register_threads.h"
 #include "tests/agent/support/spinner.h"
 #include "tests/agent/support/tiny_vm.h"
 
@@ -43,9 +46,11 @@ class RestartTest : public testing::Test {
     bpffs_ = directory_.path() + "/bpf";
     mkdir(bpffs_.c_str(), 0700);
     if (mount("bpf", bpffs_.c_str(), "bpf", 0, nullptr) != 0) GTEST_SKIP() << "no bpffs";
+    if (const absl::Status bpf = CheckBpfSource(); !bpf.ok()) GTEST_SKIP() << bpf.message();
     pins_ = bpffs_ + "/lockhost";
-    vm_or_ = TinyVm::Create(2);
-    if (!vm_or_.ok()) GTEST_SKIP() << vm_or_.status().message();
+    auto vm = TinyVm::CreateAny(2);
+    ASSERT_TRUE(vm.ok()) << vm.status();
+    vm_ = *std::move(vm);
   }
   void TearDown() override {
     agent_.reset();
@@ -53,7 +58,6 @@ class RestartTest : public testing::Test {
     umount2(bpffs_.c_str(), MNT_DETACH);
   }
 
-  TinyVm& vm() { return **vm_or_; }
   std::string socket() const { return directory_.path() + "/agent.sock"; }
   std::string log() const { return directory_.path() + "/log"; }
   std::string Log() const {
@@ -91,11 +95,17 @@ class RestartTest : public testing::Test {
     return vm.table->Read(0).run_state() == LOCKHOST_RUN_STATE_UNSPECIFIED &&
            vm.table->generation() == 0;
   }
-  // A first agent that has found the running VM.
+  // For an agent that takes nothing over: it finds a real VM, and must be told of threads.
+  void RegisterAnew() {
+    const absl::Status registered = RegisterThreads(*vm_, socket());
+    ASSERT_TRUE(registered.ok()) << registered << Log();
+  }
+  // A first agent that knows the running VM.
   ClientVm StartWithVm() {
     StartAgent();
-    vm().StartThread(0);
-    vm().StartThread(1);
+    KeepRegistered(*vm_, socket());
+    vm_->StartThread(0);
+    vm_->StartThread(1);
     ClientVm seen = AwaitOwnVm();
     EXPECT_TRUE(IsWritten(seen));
     return seen;
@@ -104,7 +114,7 @@ class RestartTest : public testing::Test {
   TempDir directory_;
   std::string bpffs_;
   std::string pins_;
-  absl::StatusOr<std::unique_ptr<TinyVm>> vm_or_ = absl::UnknownError("");
+  std::unique_ptr<TinyVm> vm_;
   std::unique_ptr<AgentProcess> agent_;
 };
 
@@ -135,18 +145,19 @@ TEST_F(RestartTest, StoppedAgentLeavesThePinsToo) {
 TEST_F(RestartTest, VmThatEndedMeanwhileIsCleared) {
   const ClientVm before = StartWithVm();
   agent_->End(SIGKILL);
-  vm().JoinThread(0);
-  vm().JoinThread(1);
+  vm_->JoinThread(0);
+  vm_->JoinThread(1);
   StartAgent();
   EXPECT_TRUE(Eventually([&] { return SaysNoHint(before); })) << Log();
   EXPECT_TRUE(Eventually([&] { return fs::is_empty(TablesFolder()); }));
 }
 
 TEST_F(RestartTest, VmThatCameMeanwhileIsFound) {
+  if (!vm_->is_kvm()) GTEST_SKIP() << "no KVM here, and threads must be registered to be found";
   StartAgent();
   agent_->End(SIGKILL);
-  vm().StartThread(0);
-  vm().StartThread(1);
+  vm_->StartThread(0);
+  vm_->StartThread(1);
   StartAgent();
   EXPECT_TRUE(IsWritten(AwaitOwnVm()));
 }
@@ -168,6 +179,7 @@ TEST_F(RestartTest, AnotherBuildsPinsAreRetired) {
   agent_->End(SIGKILL);
   fs::rename(LayoutFolder(), pins_ + "/layout-0123456789abcdef");
   StartAgent();
+  RegisterAnew();
   const ClientVm after = AwaitOwnVm();  // by then the old ones are dealt with
   EXPECT_NE(Log().find("another build of the agent had pinned"), std::string::npos) << Log();
   EXPECT_TRUE(SaysNoHint(before));
@@ -181,6 +193,7 @@ TEST_F(RestartTest, HalfMadePinsAreMadeAnew) {
   agent_->End(SIGKILL);
   fs::remove(LayoutFolder() + "/link_on_exit");
   StartAgent();
+  RegisterAnew();
   EXPECT_TRUE(IsWritten(AwaitOwnVm()));
   EXPECT_TRUE(SaysNoHint(before));
 }

@@ -40,6 +40,8 @@ AgentRunner::~AgentRunner() {
   agent_.reset();
 }
 
+absl::Status CheckBpfSource() { return AgentRunner::Start({.source = "bpf"}).status(); }
+
 absl::StatusOr<ClientVm> AwaitVm(AgentClient& client) {
   auto event = client.Await(kPatience);
   if (!event.ok()) return event.status();

@@ -39,7 +39,11 @@ class AgentRunner {
   std::thread thread_;
 };
 
-// Skips the test where BPF or KVM cannot be used, with the reason.
+// Whether the BPF source can be had here; if not, why. For tests of the program, which would not
+// start.
+absl::Status CheckBpfSource();
+
+// Skips the test where the BPF source cannot be had, with the reason.
 #define LOCKHOST_START_BPF_AGENT_OR_SKIP(name)                       \
   auto name##_or = AgentRunner::Start({.source = "bpf"});            \
   if (!name##_or.ok()) GTEST_SKIP() << name##_or.status().message(); \
