@@ -55,12 +55,18 @@ std::string VmmProcess::ReadLine() const {
   return {line, size > 0 ? static_cast<size_t>(size) : 0};
 }
 
-absl::Status VmmProcess::RegisterWith(const std::string& agent_socket) {
+absl::Status VmmProcess::BeginRegistration(const std::string& agent_socket) const {
   if (is_kvm_) return absl::OkStatus();
   const std::string order = agent_socket + "\n";
   if (write(orders_.get(), order.data(), order.size()) != static_cast<ssize_t>(order.size())) {
     return absl::ErrnoToStatus(errno, "tell the VMM");
   }
+  return absl::OkStatus();
+}
+
+absl::Status VmmProcess::RegisterWith(const std::string& agent_socket) {
+  if (is_kvm_) return absl::OkStatus();
+  if (absl::Status begun = BeginRegistration(agent_socket); !begun.ok()) return begun;
   const std::string answer = ReadLine();
   if (answer == "registered\n") return absl::OkStatus();
   return absl::InternalError("threads were not registered: " + answer);

@@ -36,6 +36,9 @@ class VmmProcess {
   // For each agent that is to know of the VM: it finds a real one by itself, which needs nothing,
   // and must be told of threads.
   absl::Status RegisterWith(const std::string& agent_socket);
+  // The same, for whoever does not wait for what becomes of it: the VMM may be killed meanwhile.
+  // Once, and without RegisterWith(), which would take its answer for that one.
+  absl::Status BeginRegistration(const std::string& agent_socket) const;
   // Index = vCPU id.
   std::vector<pid_t> VcpuThreads() const;
   void Signal(int signal) const;
