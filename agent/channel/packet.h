@@ -77,7 +77,7 @@ std::string_view FieldText(const char (&field)[N]) {
 template <size_t N>
 void SetFieldText(char (&field)[N], std::string_view text) {
   const size_t size = text.size() < N ? text.size() : N - 1;
-  std::memcpy(field, text.data(), size);
+  if (size != 0) std::memcpy(field, text.data(), size);  // an empty view may have no address
   std::memset(field + size, 0, N - size);
 }
 
