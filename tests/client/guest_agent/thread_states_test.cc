@@ -92,6 +92,7 @@ TEST(ThreadStatesTest, AThreadsSlotSaysWhatItDoes) {
 }
 
 TEST(ThreadStatesTest, AWaiterSleepsAtOnceWhereTheHolderSleeps) {
+  LOCKHOST_SKIP_FORKED_THREADS();
   const ThreadHost host;
   LOCKHOST_SKIP_WITHOUT_BPF(host);
   if (!HasTwoCpus()) GTEST_SKIP() << "one CPU: the holder was last seen on the waiter's";
@@ -111,6 +112,7 @@ TEST(ThreadStatesTest, AWaiterSleepsAtOnceWhereTheHolderSleeps) {
 // The holder has the lowest weight there is and a rival beside it: it is preempted most of the
 // time, but one attempt may find it on the CPU.
 TEST(ThreadStatesTest, AWaiterSleepsAtOnceWhereTheHolderIsPreempted) {
+  LOCKHOST_SKIP_FORKED_THREADS();
   const ThreadHost host;
   LOCKHOST_SKIP_WITHOUT_BPF(host);
   if (!HasTwoCpus()) GTEST_SKIP() << "one CPU: the holder was last seen on the waiter's";
