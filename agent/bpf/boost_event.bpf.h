@@ -5,9 +5,21 @@
 #ifndef LOCKHOST_AGENT_BPF_BOOST_EVENT_BPF_H_
 #define LOCKHOST_AGENT_BPF_BOOST_EVENT_BPF_H_
 
+/* No vCPU's id. */
+#define LH_NO_VCPU LOCKHOST_MAX_SLOTS
+
+/* The vCPU of the VM that the task runs, or LH_NO_VCPU. */
+static __always_inline uint32_t sibling_of(struct task_struct *task, uint64_t vm_id)
+{
+	struct lh_binding *binding = bpf_task_storage_get(&bindings, task, 0, 0);
+
+	return binding && binding->vm_id == vm_id ? binding->vcpu_id : LH_NO_VCPU;
+}
+
 struct waiter_search {
 	uint64_t page;
 	uint64_t waits_for; /* searched for */
+	uint32_t passed_over;
 	bool found;
 };
 
@@ -16,6 +28,8 @@ static long find_waiter(uint32_t vcpu_id, void *context)
 	struct waiter_search *search = context;
 	uint64_t waits_for = 0;
 
+	if (vcpu_id == search->passed_over)
+		return 0;
 	bpf_probe_read_user(
 		&waits_for, sizeof(waits_for),
 		(void *)(report_slot_at(search->page, vcpu_id) + LOCKHOST_REPORT_WAITS_FOR_OFFSET));
@@ -23,17 +37,33 @@ static long find_waiter(uint32_t vcpu_id, void *context)
 	return search->found;
 }
 
-/* Some thread of the guest waits for a lock held on this vCPU, and has said so. */
-static __always_inline bool has_waiter(const struct lh_vm *vm, uint32_t vcpu_id)
+/* Some thread of the guest, not on vCPU `passed_over`, waits for a lock held on this vCPU. */
+static __always_inline bool has_waiter(const struct lh_vm *vm, uint32_t vcpu_id,
+                                       uint32_t passed_over)
 {
 	struct waiter_search search = {
 		.page = vm->report_address,
 		.waits_for = (uint64_t)vcpu_id + 1,
+		.passed_over = passed_over,
 	};
 	uint32_t slots = vm->report_slots;
 
 	bpf_loop(slots < LH_MAX_SEARCHED ? slots : LH_MAX_SEARCHED, find_waiter, &search, 0);
 	return search.found;
+}
+
+/*
+ * A boost helps this holder. If it gives way to a vCPU of its own VM, only where one waits that
+ * has, or had, another CPU: the next one itself, should it want the lock, goes to sleep at once
+ * and so gives the CPU back (and ask_for_holder() sees to it if somebody else comes first). Told
+ * of a boost it would spin on the very CPU that the holder needs.
+ */
+static __always_inline bool boost_helps(const struct lh_vm *vm, uint32_t vcpu_id,
+                                        struct task_struct *next, bool awaited)
+{
+	uint32_t sibling = sibling_of(next, vm->vm_id);
+
+	return (awaited && sibling == LH_NO_VCPU) || has_waiter(vm, vcpu_id, sibling);
 }
 
 struct sleeper_search {
@@ -108,12 +138,38 @@ static __always_inline void ask_boost(const struct lh_displaced *vcpu)
 	count(LH_BOOSTS_ASKED);
 }
 
+static __always_inline void remember_recalled(const struct lh_displaced *holder)
+{
+	struct lh_displaced *here = last_here(LH_RECALLED);
+
+	if (here)
+		*here = *holder;
+}
+
+/*
+ * A vCPU gets a CPU from which a holder was recalled. If it is of the same VM, it is not to spin
+ * for that holder where only its own sleep gives the holder its CPU.
+ */
+static __always_inline void take_back_recall(const struct lh_binding *next, uint32_t tid)
+{
+	struct lh_displaced *here = last_here(LH_RECALLED);
+	struct lockhost_hint_slot *slot;
+
+	if (!here || !here->tid || here->vm_id != next->vm_id)
+		return;
+	slot = table_entry(here->vm_index, 1 + here->vcpu_id);
+	if (slot && slot->recalled == here->state_word && here->tid != tid)
+		slot->recalled = 0;
+	here->tid = 0;
+}
+
 /*
  * A waiter goes to sleep: the holder that it waits for was preempted, perhaps before
- * anybody waited for it. All of the VM's memory is this thread's memory, too.
+ * anybody waited for it, and is not next either. All of the VM's memory is this thread's memory,
+ * too.
  */
 static __always_inline void ask_for_holder(const struct lh_binding *waiter, struct lh_vm *vm,
-                                           uint64_t report, uint64_t now)
+                                           struct task_struct *next, uint64_t report, uint64_t now)
 {
 	struct lockhost_hint_slot *slot;
 	struct lh_displaced holder = {
@@ -130,6 +186,8 @@ static __always_inline void ask_for_holder(const struct lh_binding *waiter, stru
 	if (!waits_for || waits_for > vm->report_slots || waits_for > LOCKHOST_MAX_SLOTS)
 		return;
 	holder.vcpu_id = waits_for - 1;
+	if (*owner_of(vm, holder.vcpu_id) == (uint32_t)next->pid)
+		return;
 	slot = table_entry(waiter->vm_index, waits_for);
 	if (!slot || lockhost_state_of(slot->state_word) != LOCKHOST_RUN_STATE_PREEMPTED)
 		return;

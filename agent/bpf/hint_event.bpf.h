@@ -73,14 +73,9 @@ static __always_inline bool tell(const struct lh_displaced *vcpu, uint64_t now)
 {
 	if (vcpu->told & (LH_TELL_BOOSTER | LH_TELL_HEIR))
 		ask_boost(vcpu);
+	if (vcpu->told & LH_TELL_BOOSTER)
+		remember_recalled(vcpu);
 	return (vcpu->told & LH_TELL_GUEST) && send_event(vcpu, now, BPF_RB_FORCE_WAKEUP);
-}
-
-static __always_inline struct lh_displaced *displaced_here(void)
-{
-	uint32_t only = 0;
-
-	return bpf_map_lookup_elem(&displaced, &only);
 }
 
 /*
@@ -98,8 +93,8 @@ static __always_inline bool is_brief(struct task_struct *task)
 
 /* Whom to tell that this vCPU has stopped: enum lh_told, or nobody. */
 static __always_inline uint32_t who_is_told(struct lh_binding *binding, struct lh_vm *vm,
-                                            uint64_t report, uint64_t report_word,
-                                            uint64_t state_word, uint64_t now)
+                                            struct task_struct *next, uint64_t report,
+                                            uint64_t report_word, uint64_t state_word, uint64_t now)
 {
 	struct lh_interest *wish = demand_of(binding, now);
 	bool may_boost = report && may_ask_boost(vm, now) &&
@@ -115,7 +110,7 @@ static __always_inline uint32_t who_is_told(struct lh_binding *binding, struct l
 	if (!wish && !boost)
 		return 0;
 	awaited = is_awaited(wish, report, report_word, binding->vcpu_id);
-	if (boost && (awaited || has_waiter(vm, binding->vcpu_id)))
+	if (boost && boost_helps(vm, binding->vcpu_id, next, awaited))
 		told = LH_TELL_BOOSTER;
 	if (!wish || !awaited)
 		return told;
@@ -141,14 +136,14 @@ static __always_inline void tell_stopped(struct lh_binding *binding, struct lh_v
 		.vm_index = binding->vm_index,
 		.vcpu_id = binding->vcpu_id,
 		.tid = prev->pid,
-		.told = who_is_told(binding, vm, report, report_word, state_word, now),
+		.told = who_is_told(binding, vm, next, report, report_word, state_word, now),
 		.at_ns = now,
 	};
 	struct lh_displaced *here;
 
 	if (!vcpu.told)
 		return;
-	here = displaced_here();
+	here = last_here(LH_DISPLACED);
 	if (here && lockhost_state_of(state_word) == LOCKHOST_RUN_STATE_PREEMPTED &&
 	    is_brief(next)) {
 		*here = vcpu;
@@ -165,7 +160,7 @@ static __always_inline void tell_stopped(struct lh_binding *binding, struct lh_v
  */
 static __always_inline bool settle_displaced(struct task_struct *next)
 {
-	struct lh_displaced *here = displaced_here();
+	struct lh_displaced *here = last_here(LH_DISPLACED);
 	struct lockhost_hint_slot *slot;
 
 	if (!here || !here->tid)
@@ -177,10 +172,10 @@ static __always_inline bool settle_displaced(struct task_struct *next)
 	}
 	if (is_brief(next))
 		return false;
-	here->tid = 0;
 	slot = table_entry(here->vm_index, 1 + here->vcpu_id);
 	if (slot && slot->state_word == here->state_word)
 		tell(here, bpf_ktime_get_ns());
+	here->tid = 0;
 	return false;
 }
 

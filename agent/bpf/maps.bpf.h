@@ -93,10 +93,10 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, LH_LAST_HERE_COUNT);
 	__type(key, uint32_t);
 	__type(value, struct lh_displaced);
-} displaced SEC(".maps");
+} last_on_cpu SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -111,6 +111,11 @@ static __always_inline void count(uint32_t which)
 
 	if (counter)
 		(*counter)++;
+}
+
+static __always_inline struct lh_displaced *last_here(uint32_t which)
+{
+	return bpf_map_lookup_elem(&last_on_cpu, &which);
 }
 
 static __always_inline struct lockhost_hint_slot *table_entry(uint32_t vm_index, uint32_t entry)

@@ -90,10 +90,14 @@ struct lh_agent_event {
 /* Who is to be told that an awaited vCPU has stopped; the booster of a holder or of an heir. */
 enum lh_told { LH_TELL_GUEST = 1, LH_TELL_BOOSTER = 2, LH_TELL_HEIR = 4 };
 
-/*
- * A vCPU that has stopped and is awaited. Per-CPU in `displaced`: one that gave way to a
- * brief thread; tid 0: none.
- */
+/* Per-CPU array `last_on_cpu`, each tid 0 for none. */
+enum lh_last_here {
+	LH_DISPLACED = 0, /* gave way to a brief thread */
+	LH_RECALLED,      /* a holder that a boost was asked for when it lost this CPU */
+	LH_LAST_HERE_COUNT
+};
+
+/* A vCPU that has stopped and is awaited. */
 struct lh_displaced {
 	uint64_t vm_id;
 	uint64_t state_word;

@@ -73,7 +73,7 @@ static __always_inline void switch_out(struct task_struct *prev, struct task_str
 	binding->witnessed = word != 0;
 	tell_stopped(binding, vm, prev, next, report, word, slot->state_word, now);
 	if (!runnable)
-		ask_for_holder(binding, vm, report, now);
+		ask_for_holder(binding, vm, next, report, now);
 }
 
 static __always_inline void switch_in(struct task_struct *next, bool was_brief)
@@ -96,6 +96,7 @@ static __always_inline void switch_in(struct task_struct *next, bool was_brief)
 	if (lockhost_state_of(slot->state_word) == LOCKHOST_RUN_STATE_PREEMPTED)
 		slot->steal_ns += now - slot->since_ns;
 	slot->since_ns = now;
+	take_back_recall(binding, next->pid);
 	publish_state(slot, LOCKHOST_RUN_STATE_RUNNING);
 	if (was_brief)
 		binding->announced = 0;

@@ -119,7 +119,7 @@ struct lockhost_hint_slot {
    * The state_word of the latest preemption of which the host's booster was told, so that the
    * vCPU may be back within a fraction of a millisecond; 0: of none. Written after state_word,
    * by the BPF source alone. Means something while the two are equal. May be wrong: the booster
-   * may refuse.
+   * may refuse; and it is taken back when another vCPU of the VM gets the CPU that the holder lost.
    */
   uint64_t recalled;
 };
