@@ -16,6 +16,7 @@
 #include "client/lock/lockhost.h"
 #include "client/lock/process.h"
 #include "client/lock/reports.h"
+#include "client/lock/turns.h"
 
 namespace lockhost::lock {
 
@@ -32,9 +33,18 @@ bool MutexLockSlowUntil(uint32_t* word, lockhost_clock_t clock, uint64_t deadlin
 // Wakes one sleeper on the word.
 void KickSlow(uint32_t* word);
 
+// The turns that follow a wait (turns.h). Not inlined: they are few.
+[[gnu::noinline]] inline void NoteAttemptOf(const uint32_t* word) {
+  NoteAttempt(this_thread.self.turns, word, __builtin_ia32_rdtsc());
+}
+[[gnu::noinline]] inline void NoteReleaseOf(const uint32_t* word) {
+  NoteRelease(this_thread.self.turns, word, __builtin_ia32_rdtsc());
+}
+
 // The paravirtual operations where there are pages. Not inlined: they would be most of the code
 // at each lock.
 [[gnu::noinline]] inline bool TryLockReporting(uint32_t* word, ThreadState& thread) {
+  if (__builtin_expect(IsNoted(thread.self.turns), 0)) NoteAttemptOf(word);
   if (thread.report_word == nullptr) return TryTakeFree(word, thread.tag);
   ReportTaken(thread.report_word, thread.self);  // first: see reports.h
   if (__builtin_expect(TryTakeFree(word, thread.tag), 1)) return true;
@@ -55,12 +65,16 @@ void KickSlow(uint32_t* word);
   const bool must_kick = Release(word);
   ThreadState& thread = ThisThread();
   if (thread.report_word != nullptr) ReportReleased(thread.report_word, thread.self);
+  if (__builtin_expect(IsNoted(thread.self.turns), 0)) NoteReleaseOf(word);
   if (__builtin_expect(must_kick, 0)) KickSlow(word);
 }
 
 [[gnu::always_inline]] inline bool TryLockInline(uint32_t* word) {
   ThreadState& thread = ThisThread();
-  if (__builtin_expect(!IsAttached(), 1)) return TryTakeFree(word, thread.tag);
+  if (__builtin_expect(!IsAttached(), 1)) {
+    if (__builtin_expect(IsNoted(thread.self.turns), 0)) NoteAttemptOf(word);
+    return TryTakeFree(word, thread.tag);
+  }
   uint32_t seen = 0;
   if (TakesNatively(process_state.operations) && TryTakeNatively(word, thread.self, &seen)) {
     return true;
@@ -74,7 +88,9 @@ void KickSlow(uint32_t* word);
 
 [[gnu::always_inline]] inline void UnlockInline(uint32_t* word) {
   if (__builtin_expect(!IsAttached(), 1)) {
-    if (__builtin_expect(Release(word), 0)) KickSlow(word);
+    const bool must_kick = Release(word);
+    if (__builtin_expect(IsNoted(this_thread.self.turns), 0)) NoteReleaseOf(word);
+    if (__builtin_expect(must_kick, 0)) KickSlow(word);
   } else if (!ReleaseNatively(word, this_thread.self)) {
     UnlockReporting(word);
   }

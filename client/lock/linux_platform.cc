@@ -49,7 +49,9 @@ int KickPrivate(void*, uint32_t* word) { return Futex(word, FUTEX_WAKE_PRIVATE, 
 
 int KickShared(void*, uint32_t* word) { return Futex(word, FUTEX_WAKE, 1, nullptr) > 0; }
 
-int Watch(void*, const uint32_t* word, uint32_t* seen) { return WatchWord(word, seen); }
+uint32_t Watch(void*, const uint32_t* word, uint32_t* seen) { return WatchWord(word, seen); }
+
+uint64_t Ticks(void*) { return __builtin_ia32_rdtsc(); }
 
 void Pause(void*, const lockhost_waiting*) { __builtin_ia32_pause(); }
 
@@ -72,6 +74,7 @@ const lockhost_platform kLinuxPlatform = {
     .wait = WaitPrivate,
     .kick = KickPrivate,
     .watch = Watch,
+    .ticks = Ticks,
     .pause = Pause,
     .current_vcpu = Vcpu,
     .self = Self,
@@ -83,6 +86,7 @@ const lockhost_platform kSharedPlatform = {
     .wait = WaitShared,
     .kick = KickShared,
     .watch = Watch,
+    .ticks = Ticks,
     .pause = Pause,
     .current_vcpu = Vcpu,
     .self = Self,

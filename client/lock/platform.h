@@ -23,6 +23,16 @@ struct lockhost_waiting {
   uint32_t believed_state; /* enum lockhost_run_state: what the waiter acts upon */
 };
 
+/* How soon the thread comes back to the lock that it waited for last: turns.h. */
+struct lockhost_turns {
+  const uint32_t* word;    /* that lock; only compared */
+  uint64_t released_ticks; /* when the thread last released it; 0: has tried to take it since */
+  uint32_t waits;          /* how often it has waited for it since it last waited for another */
+  uint32_t noted;          /* so many more gaps are noted */
+  uint32_t gap_ticks;      /* from a release to the next attempt, on average; 0: not known */
+  uint32_t fetch_ticks;    /* what it takes to fetch its cache line, on average; 0: not known */
+};
+
 /* The calling thread, as the lock knows it. Owned by the platform, one a thread. */
 struct lockhost_thread {
   /* What it last reported as a holder: bits 0-15 name the thread (a slot below 65,535, plus 1),
@@ -32,6 +42,7 @@ struct lockhost_thread {
   uint32_t* native_word; /* the lock that it holds by native operations; null: none */
   /* Its slot in the thread page plus 1, 0: none. The guest agent's BPF program reads it here. */
   uint32_t number;
+  struct lockhost_turns turns;
 };
 
 /* By what operations free locks are taken, and what that follows from: lock_mode.h. */
@@ -50,8 +61,12 @@ struct lockhost_platform {
   /* Wakes the oldest sleeper on `word`. Nonzero if there was one; when in doubt, zero. */
   int (*kick)(void* context, uint32_t* word);
   /* Reads *word into *seen, relaxed. Nonzero if somebody seems to have written to its cache line
-     since the caller last read it; when in doubt, zero. */
-  int (*watch)(void* context, const uint32_t* word, uint32_t* seen);
+     since the caller last read it: the ticks that it took to fetch the line. When in doubt, zero,
+     and where the word has no holder: that one acts upon at once. */
+  uint32_t (*watch)(void* context, const uint32_t* word, uint32_t* seen);
+  /* A clock that costs next to nothing, in the ticks of `watch`. Of use only to compare with them.
+   */
+  uint64_t (*ticks)(void* context);
   /* One spin-wait hint (x86 PAUSE). */
   void (*pause)(void* context, const struct lockhost_waiting* waiting);
   /* KVM id of the vCPU the caller runs on; may be out of date on return. */

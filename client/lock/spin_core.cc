@@ -4,14 +4,16 @@
 #include "client/lock/lock_mode.h"
 #include "client/lock/lock_word.h"
 #include "client/lock/reports.h"
+#include "client/lock/turns.h"
 #include "client/lock/wait_policy.h"
 
 namespace lockhost::lock {
 namespace {
 
 // A waiter looks at the page, the clock and the report words only once in so many
-// pauses: between two looks it does nothing but watch the lock word.
-constexpr uint32_t kPausesBetweenLooks = 8;
+// pauses (0.7 us to 2 us): between two looks it does nothing but watch the lock word, for a look
+// takes as long as a short wait.
+constexpr uint32_t kPausesBetweenLooks = 32;
 
 // Who watches the word takes its cache line from the holder, and who finds it free takes the
 // lock away from one that has all it guards in its cache: each costs the lock a microsecond where
@@ -24,7 +26,9 @@ constexpr uint64_t kLongestBackoffNs = 600;
 
 // A line that has been written since (`watch`) is worth even less attention: the lock is taken
 // again as soon as it is free, and each look delays that. Then each interval is twice as long as
-// the one before, up to this. That nobody waits for ever is what claims are for.
+// the one before, up to this. That nobody waits for ever is what claims are for. Where it pays to
+// take the lock over as soon as it is free (turns.h) nothing of this holds: then the word is
+// watched after each pause until the first look, and from then on less often, as above.
 constexpr uint64_t kLongestBusyBackoffNs = 32'000;
 // It also shows that the holder runs (of a spinlock: a mutex' other waiters come and go), for so
 // long after the last change that is seen as such: other data may lie in the line.
@@ -51,13 +55,16 @@ class Wait {
         deadline_ns_(deadline_ns),
         self_(*self),
         vcpu_(vcpu),
-        tag_(OwnTag(env, *self, vcpu)) {}
+        tag_(OwnTag(env, *self, vcpu)),
+        at_once_(TakesOverAtOnce(self->turns, word)),
+        backoff_(FirstBackoff()) {}
 
   // False: the deadline has passed, and the lock is somebody else's.
   bool Run() {
     const bool taken = RunUntilTaken();
     if (looked_ns_ != 0) ReportWaiting(env_, vcpu_, LOCKHOST_UNKNOWN_VCPU);
     if (has_role_) TellRole(0);
+    if (taken) NoteTaken(self_.turns, word_);
     return taken;
   }
 
@@ -65,7 +72,7 @@ class Wait {
   bool RunUntilTaken() {
     for (;;) {
       uint32_t seen = 0;
-      is_busy_ = env_.platform->watch(env_.context, word_, &seen) != 0;
+      Watch(&seen);
       if (!IsHeld(seen)) {
         if (!LeavesToClaimant(seen) && TryTake(seen)) return true;
         continue;
@@ -86,6 +93,18 @@ class Wait {
       }
       BackOff();
     }
+  }
+
+  // Reads the word, and finds out whether it is busy, where that matters more than the time it
+  // takes.
+  void Watch(uint32_t* seen) {
+    if (at_once_ && began_ns_ == 0 && !IsNoted(self_.turns)) {
+      *seen = __atomic_load_n(word_, __ATOMIC_RELAXED);
+      return;
+    }
+    const uint32_t fetch_ticks = env_.platform->watch(env_.context, word_, seen);
+    is_busy_ = fetch_ticks != 0;
+    if (is_busy_) NoteFetch(self_.turns, fetch_ticks);
   }
 
   // Takes stock: who holds the lock, does it move, does the holder run.
@@ -135,7 +154,7 @@ class Wait {
   // Not longer than kLongestBackoffNs, by the time that the last pauses took: what a pause
   // takes differs thirtyfold between processors.
   void BoundBackoff(uint64_t passed_ns) {
-    const uint64_t longest_ns = is_busy_ && !claims_ ? kLongestBusyBackoffNs : kLongestBackoffNs;
+    const uint64_t longest_ns = LetsBe() ? kLongestBusyBackoffNs : kLongestBackoffNs;
     const uint64_t bound = longest_ns * paused_ / (passed_ns + 1);
     if (backoff_ > bound) backoff_ = static_cast<uint32_t>(bound) + 1;
   }
@@ -143,8 +162,14 @@ class Wait {
   void BackOff() {
     for (uint32_t i = 0; i < backoff_; ++i) env_.platform->pause(env_.context, &waiting_);
     paused_ += backoff_;
-    backoff_ += is_busy_ && !claims_ ? backoff_ : backoff_ / 4 + 1;
+    if (at_once_ && began_ns_ == 0) return;
+    backoff_ += LetsBe() ? backoff_ : backoff_ / 4 + 1;
   }
+
+  uint32_t FirstBackoff() const { return at_once_ ? 1 : kFirstBackoff; }
+
+  // The lock is busy, and better left alone.
+  bool LetsBe() const { return is_busy_ && !claims_ && !at_once_; }
 
   // Leaves the free word to the waiter that has claimed it, but not for long.
   bool LeavesToClaimant(uint32_t seen) {
@@ -256,7 +281,7 @@ class Wait {
     slept_ = true;
     claims_ = false;
     stalled_since_ns_ = 0;
-    backoff_ = kFirstBackoff;
+    backoff_ = FirstBackoff();
     looked_ns_ = 0;
     ReportWaiting(env_, vcpu_, LOCKHOST_UNKNOWN_VCPU);
     vcpu_ = env_.platform->current_vcpu(env_.context);
@@ -271,21 +296,22 @@ class Wait {
   lockhost_thread& self_;
   uint32_t vcpu_;
   uint32_t tag_;
-  bool slept_ = false;          // others may sleep still
-  bool heir_ = false;           // the heir bit, if set, may be this waiter's
-  bool has_role_ = false;       // the report page says so, or that it sleeps
-  bool claims_ = false;         // the claim, if the word has one, may be this waiter's
-  uint64_t began_ns_ = 0;       // the time of the first look
-  uint64_t left_since_ns_ = 0;  // when the word was first found free but claimed; 0: it is not
-  bool is_busy_ = false;        // somebody wrote to the word's line since the look before
-  uint64_t changed_ns_ = 0;     // when the word's holder, or its report word, last changed
-  uint32_t backoff_ = kFirstBackoff;  // pauses before the word is watched again
-  uint32_t paused_ = 0;               // pauses since the last look
-  uint64_t nap_ns_ = kFirstNapNs;     // how long the next nap may last
-  uint64_t looked_ns_ = 0;            // the time of the last look
-  uint32_t holder_ = 0;               // whom the word named at the last look
-  uint64_t progress_ = 0;             // the holder's report word at the last look
-  uint64_t stalled_since_ns_ = 0;     // 0: not yet looked
+  bool slept_ = false;             // others may sleep still
+  bool heir_ = false;              // the heir bit, if set, may be this waiter's
+  bool has_role_ = false;          // the report page says so, or that it sleeps
+  bool claims_ = false;            // the claim, if the word has one, may be this waiter's
+  uint64_t began_ns_ = 0;          // the time of the first look
+  uint64_t left_since_ns_ = 0;     // when the word was first found free but claimed; 0: it is not
+  const bool at_once_;             // it pays to take the lock over as soon as it is free
+  bool is_busy_ = false;           // somebody wrote to the word's line since the look before
+  uint64_t changed_ns_ = 0;        // when the word's holder, or its report word, last changed
+  uint32_t backoff_;               // pauses before the word is watched again
+  uint32_t paused_ = 0;            // pauses since the last look
+  uint64_t nap_ns_ = kFirstNapNs;  // how long the next nap may last
+  uint64_t looked_ns_ = 0;         // the time of the last look
+  uint32_t holder_ = 0;            // whom the word named at the last look
+  uint64_t progress_ = 0;          // the holder's report word at the last look
+  uint64_t stalled_since_ns_ = 0;  // 0: not yet looked
   lockhost_waiting waiting_ = {.awaited_vcpu = LOCKHOST_UNKNOWN_VCPU,
                                .believed_state = LOCKHOST_RUN_STATE_UNSPECIFIED};
 };
@@ -293,6 +319,7 @@ class Wait {
 // `past_claim`: also a free lock that somebody has claimed.
 bool TryOnce(const lockhost_env& env, uint32_t* word, bool past_claim) {
   lockhost_thread& self = *env.platform->self(env.context);
+  if (IsNoted(self.turns)) NoteAttempt(self.turns, word, env.platform->ticks(env.context));
   if (env.operations != nullptr && TakesNatively(*env.operations)) {
     uint32_t seen = 0;
     if (TryTakeNatively(word, self, &seen)) return true;
@@ -342,5 +369,8 @@ void lockhost_core_unlock(const lockhost_env* env, uint32_t* word) {
   if (lockhost::lock::ReleaseNatively(word, self)) return;
   const bool must_kick = lockhost::lock::Release(word);
   lockhost::lock::ReportReleased(*env, env->platform->current_vcpu(env->context), self);
+  if (lockhost::lock::IsNoted(self.turns)) {
+    lockhost::lock::NoteRelease(self.turns, word, env->platform->ticks(env->context));
+  }
   if (must_kick) env->platform->kick(env->context, word);
 }

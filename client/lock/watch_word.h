@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "client/lock/lock_word.h"
+
 namespace lockhost::lock {
 
 // A line that lies in the reader's own cache takes about 20 ticks of the TSC, with the two
@@ -13,14 +15,17 @@ namespace lockhost::lock {
 // always its own.
 inline constexpr uint64_t kFetchTicks = 100;
 
-// Reads the word, relaxed. Nonzero if its cache line was somebody else's: he has written there
-// since the caller last looked, hence runs. Legal to be missed; legal to be said for nothing,
-// where the reader lost its CPU meanwhile, or the line holds other data, too.
-inline int WatchWord(const uint32_t* word, uint32_t* seen) {
+// Reads the word, relaxed. Nonzero, ticks of the TSC, if its cache line was somebody else's: he has
+// written there since the caller last looked, hence runs. Legal to be missed; legal to be said for
+// nothing, where the reader lost its CPU meanwhile, or the line holds other data, too. Says nothing
+// of a free word: who sees one has better to do.
+inline uint32_t WatchWord(const uint32_t* word, uint32_t* seen) {
   uint32_t cpu = 0;
   const uint64_t begin = __builtin_ia32_rdtsc();
   *seen = __atomic_load_n(word, __ATOMIC_RELAXED);
-  return __builtin_ia32_rdtscp(&cpu) - begin > kFetchTicks;  // RDTSCP waits for the load
+  if (!IsHeld(*seen)) return 0;
+  const uint64_t ticks = __builtin_ia32_rdtscp(&cpu) - begin;  // waits for the load
+  return ticks > kFetchTicks ? static_cast<uint32_t>(ticks) : 0;
 }
 
 }  // namespace lockhost::lock

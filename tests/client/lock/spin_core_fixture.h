@@ -20,6 +20,8 @@ inline constexpr uint32_t kMe = 0;
 inline constexpr uint32_t kHolder = 2;
 inline constexpr uint64_t kMyName = 7;
 inline constexpr uint32_t kSlots = 4;
+inline constexpr int kUntilFirstLook = 40;  // pauses: 1 us to 2 us, not longer
+inline constexpr uint32_t kFetch = 200;  // ticks, which are ns here
 
 // A world that moves only when the waiter pauses or sleeps.
 class SpinCoreTest : public testing::Test {
@@ -38,7 +40,12 @@ class SpinCoreTest : public testing::Test {
             [](void* self, const uint32_t* word, uint32_t* seen) {
               *seen = *word;
               ++World(self).looks_;
-              return World(self).is_busy_ ? 1 : 0;
+              return World(self).is_busy_ ? kFetch : 0;
+            },
+        .ticks =
+            [](void* self) {
+              ++World(self).tick_readings_;
+              return World(self).now_ns_;
             },
         .pause = [](void* self, const lockhost_waiting* waiting) { World(self).OnPause(*waiting); },
         .current_vcpu = [](void*) { return kMe; },
@@ -96,11 +103,12 @@ class SpinCoreTest : public testing::Test {
 
   lockhost_env env_ = {};
   lockhost_operations operations_ = {};
-  lockhost_thread thread_ = {.report = kMyName, .held = 0, .native_word = nullptr, .number = 0};
+  lockhost_thread thread_ = {
+      .report = kMyName, .held = 0, .native_word = nullptr, .number = 0, .turns = {}};
   uint32_t word_ = 0;
   uint64_t now_ns_ = 1;
   uint64_t pause_ns_ = 1'000;
-  int looks_ = 0, pauses_ = 0, sleeps_ = 0, kicks_ = 0, rings_ = 0;
+  int looks_ = 0, pauses_ = 0, sleeps_ = 0, kicks_ = 0, rings_ = 0, tick_readings_ = 0;
   bool is_busy_ = false;      // what `watch` answers
   int woken_by_kick_ = 1;     // what `wait` answers
   int asleep_elsewhere_ = 0;  // how many the next kicks find

@@ -14,9 +14,10 @@ int PlatformWait(void* context, uint32_t* word, uint32_t expected, uint64_t time
   return Self(context).Wait(word, expected, timeout_ns, *waiting);
 }
 int PlatformKick(void* context, uint32_t* word) { return Self(context).Kick(word); }
-int PlatformWatch(void*, const uint32_t* word, uint32_t* seen) {
+uint32_t PlatformWatch(void*, const uint32_t* word, uint32_t* seen) {
   return lock::WatchWord(word, seen);
 }
+uint64_t PlatformTicks(void*) { return __builtin_ia32_rdtsc(); }
 void PlatformPause(void* context, const lockhost_waiting* waiting) {
   Self(context).Pause(waiting->awaited_vcpu);
 }
@@ -29,6 +30,7 @@ const lockhost_platform kPlatform = {
     .wait = PlatformWait,
     .kick = PlatformKick,
     .watch = PlatformWatch,
+    .ticks = PlatformTicks,
     .pause = PlatformPause,
     .current_vcpu = PlatformCurrentVcpu,
     .self = PlatformSelf,
@@ -63,7 +65,7 @@ Worker::Worker(const RunConfig& config, uint32_t vcpu)
            .pages = PagesOf(config),
            .operations = nullptr,
            .threads = nullptr},
-      thread_{.report = vcpu + 1, .held = 0, .native_word = nullptr, .number = 0},
+      thread_{.report = vcpu + 1, .held = 0, .native_word = nullptr, .number = 0, .turns = {}},
       observer_(config_, env_.pages, block_) {}
 
 bool Worker::Wait(uint32_t* word, uint32_t expected, uint64_t timeout_ns,

@@ -60,7 +60,7 @@ void Explorer::RunOnce() {
 
 void Explorer::Prepare(size_t i) {
   Fibre& fibre = fibres_[i];
-  fibre.thread = {.report = i + 1, .held = 0, .native_word = nullptr, .number = 0};
+  fibre.thread = {.report = i + 1, .held = 0, .native_word = nullptr, .number = 0, .turns = {}};
   fibre.quiet = fibre.unlocking = fibre.released = fibre.kicked = false;
   fibre.looks = 0;
   fibre.state = State::kDone;

@@ -25,8 +25,9 @@ const lockhost_platform Explorer::kPlatform = {
           explorer.BeforeAtomic(word);
           *seen = *word;
           explorer.AfterLoad(word, *seen);
-          return 0;
+          return 0u;
         },
+    .ticks = [](void*) { return uint64_t{0}; },
     .pause = [](void* self, const lockhost_waiting*) { static_cast<Explorer*>(self)->OnPause(); },
     .current_vcpu =
         [](void* self) { return static_cast<uint32_t>(static_cast<Explorer*>(self)->current_); },
