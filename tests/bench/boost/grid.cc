@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "tests/bench/run_order.h"
 #include "tests/lab/demo/setting.h"
 #include "tests/lab/harness/subject_names.h"
 
@@ -63,8 +64,8 @@ absl::Status MeasureCell(VmUnderTest& vm, const Cell& cell, const GridPlan& plan
         {.cell = cell, .subject = subject, .vcpus = static_cast<uint32_t>(threads.size())});
   }
   for (int run = 0; run < plan.runs; ++run) {
-    for (size_t i = first; i < rows.size(); ++i) {
-      if (absl::Status ran = RunOnce(vm, **company, plan, rows[i]); !ran.ok()) return ran;
+    for (const size_t i : RunOrder(rows.size() - first, run)) {
+      if (absl::Status ran = RunOnce(vm, **company, plan, rows[first + i]); !ran.ok()) return ran;
     }
   }
   return absl::OkStatus();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tests/bench/run_order.h"
 #include "tests/lab/harness/neighbours.h"
 #include "tests/lab/harness/subject_names.h"
 
@@ -73,7 +74,8 @@ absl::Status MeasureCell(Session& session, const LabPlan& plan, const Cell& cell
          {.cell = cell, .subject = std::string(lab::NameOf(subject)), .ours = IsOurs(subject)}});
   }
   for (int run = 0; run < plan.runs; ++run) {
-    for (auto& [subject, row] : measured) {
+    for (const size_t i : RunOrder(measured.size(), run)) {
+      auto& [subject, row] = measured[i];
       if (absl::Status ran = RunOnce(session, plan, subject, row); !ran.ok()) return ran;
     }
   }

@@ -20,6 +20,7 @@
 #include "tests/bench/locks/runner.h"
 #include "tests/bench/locks/subject.h"
 #include "tests/bench/locks/work.h"
+#include "tests/bench/run_order.h"
 #include "tests/lab/demo/setting.h"
 #include "tests/lab/harness/subject_names.h"
 
@@ -131,7 +132,7 @@ absl::Status MeasureCell(const Cell& cell, const std::vector<Subject>& subjects,
     rows->push_back({.cell = cell, .subject = subject.name, .ours = subject.ours});
   }
   for (int run = 0; run < absl::GetFlag(FLAGS_runs); ++run) {
-    for (size_t i = 0; i < locks.size(); ++i) {
+    for (const size_t i : RunOrder(locks.size(), run)) {
       const auto sample =
           RunAtFullPace(*locks[i], cell, plan, absl::GetFlag(FLAGS_tries), disturbed);
       if (!sample.ok()) return sample.status();

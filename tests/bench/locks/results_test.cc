@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -13,6 +14,7 @@
 #include "tests/bench/locks/runner.h"
 #include "tests/bench/locks/subject.h"
 #include "tests/bench/locks/team.h"
+#include "tests/bench/run_order.h"
 
 namespace lockhost::bench {
 namespace {
@@ -24,6 +26,18 @@ Row Of(const Cell& cell, const char* subject, bool ours, std::vector<double> ops
   Row row{.cell = cell, .subject = subject, .ours = ours, .ops_per_s = ops};
   row.fairness = {0.5, 0.7};
   return row;
+}
+
+TEST(RunOrderTest, EachSubjectOnceAndNotAlwaysAfterTheSame) {
+  std::set<size_t> before_zero;
+  for (int round = 0; round < 20; ++round) {
+    const std::vector<size_t> order = RunOrder(5, round);
+    EXPECT_EQ(std::set<size_t>(order.begin(), order.end()), (std::set<size_t>{0, 1, 2, 3, 4}));
+    EXPECT_EQ(order, RunOrder(5, round)) << "the same in each run of the program";
+    const auto zero = std::find(order.begin(), order.end(), size_t{0});
+    if (zero != order.begin()) before_zero.insert(*(zero - 1));
+  }
+  EXPECT_EQ(before_zero.size(), 4u);
 }
 
 TEST(DescribeTest, MeanAndDeviationOfTheSample) {
