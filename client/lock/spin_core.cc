@@ -28,8 +28,10 @@ constexpr uint64_t kLongestBackoffNs = 600;
 // again as soon as it is free, and each look delays that. Then each interval is twice as long as
 // the one before, up to this. That nobody waits for ever is what claims are for. Where it pays to
 // take the lock over as soon as it is free (turns.h) nothing of this holds: then the word is
-// watched after each pause until the first look, and from then on less often, as above.
+// watched after each pause until the first look, and from then on each 0.1 us at least: until the
+// holder writes there, the line is the waiter's, too.
 constexpr uint64_t kLongestBusyBackoffNs = 32'000;
+constexpr uint64_t kLongestAtOnceNs = 100;
 // It also shows that the holder runs (of a spinlock: a mutex' other waiters come and go), for so
 // long after the last change that is seen as such: other data may lie in the line.
 constexpr uint64_t kLongestUnseenNs = 2'000'000;
@@ -154,8 +156,7 @@ class Wait {
   // Not longer than kLongestBackoffNs, by the time that the last pauses took: what a pause
   // takes differs thirtyfold between processors.
   void BoundBackoff(uint64_t passed_ns) {
-    const uint64_t longest_ns = LetsBe() ? kLongestBusyBackoffNs : kLongestBackoffNs;
-    const uint64_t bound = longest_ns * paused_ / (passed_ns + 1);
+    const uint64_t bound = LongestBackoffNs() * paused_ / (passed_ns + 1);
     if (backoff_ > bound) backoff_ = static_cast<uint32_t>(bound) + 1;
   }
 
@@ -164,6 +165,11 @@ class Wait {
     paused_ += backoff_;
     if (at_once_ && began_ns_ == 0) return;
     backoff_ += LetsBe() ? backoff_ : backoff_ / 4 + 1;
+  }
+
+  uint64_t LongestBackoffNs() const {
+    if (LetsBe()) return kLongestBusyBackoffNs;
+    return at_once_ ? kLongestAtOnceNs : kLongestBackoffNs;
   }
 
   uint32_t FirstBackoff() const { return at_once_ ? 1 : kFirstBackoff; }
