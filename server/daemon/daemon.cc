@@ -92,6 +92,8 @@ Daemon::~Daemon() {
   vsock_.reset();
   tls_.reset();
   servers_.reset();
+  // Streams that came meanwhile: gRPC still has their operations.
+  if (publisher_ != nullptr) publisher_->Drain(options_.drain_ns);
   operator_server_.reset();
   exposer_.reset();
   publisher_.reset();

@@ -91,10 +91,10 @@ void Publisher::ApplyDemand(uint64_t vm_id, DemandUpdate update) {
 }
 
 void Publisher::Drain(uint64_t deadline_ns) {
-  idle_ = false;
+  const uint64_t drain = drains_ + 1;  // one at a time
   Post(DrainCommand{});
   const auto give_up = std::chrono::steady_clock::now() + std::chrono::nanoseconds(deadline_ns);
-  while (!idle_ && std::chrono::steady_clock::now() < give_up) {
+  while ((drains_ < drain || !idle_) && std::chrono::steady_clock::now() < give_up) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
 }
@@ -174,7 +174,11 @@ void Publisher::Do(AddStreamCommand& command, uint64_t now_ns) {
 void Publisher::Do(DemandCommand& command, uint64_t now_ns) {
   core_.ApplyDemand(command.vm_id, command.update, now_ns);
 }
-void Publisher::Do(DrainCommand&, uint64_t now_ns) { core_.Drain(now_ns); }
+void Publisher::Do(DrainCommand&, uint64_t now_ns) {
+  core_.Drain(now_ns);
+  idle_ = false;  // until all is looked at that came before
+  ++drains_;
+}
 
 void Publisher::SetRing(std::unique_ptr<HintRing> ring) {
   if (ring_ != nullptr) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, ring_->epoll_fd(), nullptr);

@@ -110,7 +110,8 @@ class Publisher {
   std::vector<Command> inbox_;  // guarded by mutex_
   bool on_its_way_ = false;     // guarded by mutex_; the thread was woken for the inbox
   std::atomic<bool> stop_{false};
-  std::atomic<bool> idle_{true};  // no stream is open, nor closing
+  std::atomic<bool> idle_{true};      // no stream is open, nor closing
+  std::atomic<uint64_t> drains_ = 0;  // that the thread has begun
   // The thread's own:
   std::vector<Command> commands_;
   std::unique_ptr<HintRing> ring_;

@@ -61,8 +61,8 @@ class HealthService::Call final : public CallTag {
 
   void Proceed(bool ok) override {
     const Step step = std::exchange(step_, Step::kIdle);
-    // Of a call that was not accepted the end is not told.
-    if (step == Step::kAccepting && (!ok || health_->closed_)) return delete this;
+    // Of a call that was not accepted the end is not told; of any other it is, and here.
+    if (step == Step::kAccepting && !ok) return delete this;
     if (health_->closed_) return End();
     switch (step) {
       case Step::kAccepting:

@@ -52,7 +52,8 @@ HintStream::~HintStream() {
 void HintStream::Proceed(bool ok) {
   switch (std::exchange(step_, Step::kNone)) {
     case Step::kAccepting:
-      return ok && !server_->closed() ? Accepted() : delete this;
+      // Of a call that was not accepted the end is not told; of any other it is, and here.
+      return ok ? Accepted() : delete this;
     case Step::kWriting:
       --queue_->writing_;
       failed_ |= !ok;
@@ -67,7 +68,7 @@ void HintStream::Proceed(bool ok) {
 }
 
 void HintStream::Accepted() {
-  AcceptNext(server_);
+  if (!server_->closed()) AcceptNext(server_);
   connection_ = server_->ConnectionOf(context_);
   admission_ = CheckWatchRequest(request_);
   counted_ = true;

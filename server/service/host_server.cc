@@ -80,7 +80,9 @@ class HostServer::WatchCall final : public CallTag {
     const bool closed = server_->server_.closed();
     switch (step_) {
       case Step::kAccepting:
-        return ok && !closed ? Accepted() : delete this;
+        // Of a call that was not accepted the end is not told; of any other it is, and here.
+        if (!ok) return delete this;
+        return closed ? End() : Accepted();
       case Step::kSleeping:
         return over_.here || closed ? Finish(absl::CancelledError()) : Write();
       case Step::kWriting:
