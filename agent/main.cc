@@ -36,7 +36,7 @@ ABSL_FLAG(std::string, boost, "auto",
           "how a preempted lock holder is made to run at once: auto, fifo, nice or none");
 ABSL_FLAG(absl::Duration, boost_limit, absl::Microseconds(200), "longest boost, from 20us to 2ms");
 ABSL_FLAG(
-    absl::Duration, boost_surcharge, absl::Milliseconds(4),
+    absl::Duration, boost_surcharge, absl::Milliseconds(8),
     "CPU time that a VM makes up for with each boost besides what the vCPU ran, at most 20ms");
 ABSL_FLAG(double, boost_vm_share, 0.05, "boosted time that a VM may use, as a share of one CPU");
 ABSL_FLAG(double, boost_host_share, 0.05,

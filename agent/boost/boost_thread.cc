@@ -62,6 +62,7 @@ absl::StatusOr<std::unique_ptr<BoostThread>> BoostThread::Start(const BoostFeed&
   std::promise<absl::Status> started;
   self->thread_ = std::thread([&, raw = self.get()] {
     const absl::Status urgent = BecomeUrgent();
+    if (mechanism == BoostMechanism::kFifo) raw->step_aside_.emplace();
     started.set_value(urgent);
     if (urgent.ok()) raw->Run();
   });
@@ -145,6 +146,7 @@ int BoostThread::OnEvent(void* self, void* data, size_t size) {
   auto& thread = *static_cast<BoostThread*>(self);
   const auto* event = static_cast<const lh_boost_event*>(data);
   if (size < sizeof(*event)) return 0;
+  if (thread.step_aside_ && event->cpu != LH_NO_CPU) thread.step_aside_->From(event->cpu);
   thread.booster_->Request({.vm_id = event->vm_id,
                             .vm_index = event->vm_index,
                             .vcpu_id = event->vcpu_id,

@@ -25,7 +25,7 @@ struct BoostLimits {
   uint64_t burst_ns = 10'000'000;
   // What a VM makes up for with each boost besides the time that the vCPU ran: without the boost
   // its vCPUs would have slept while they waited for the holder, and others would have had that.
-  uint64_t surcharge_ns = 4'000'000;
+  uint64_t surcharge_ns = 8'000'000;
   uint32_t at_once = 1;  // boosted threads; fewer than CPUs, so that one is left for the rest
 };
 
