@@ -12,7 +12,8 @@ namespace {
 
 // A waiter looks at the page, the clock and the report words only once in so many
 // pauses (0.7 us to 2 us): between two looks it does nothing but watch the lock word, for a look
-// takes as long as a short wait.
+// takes as long as a short wait. Most of that is the clock; without it the page costs next to
+// nothing, so whether the holder seems not to run is seen after the first pauses (kFirstBackoff).
 constexpr uint32_t kPausesBetweenLooks = 32;
 
 // Who watches the word takes its cache line from the holder, and who finds it free takes the
@@ -81,7 +82,7 @@ class Wait {
       }
       left_since_ns_ = 0;
       if (HasOrphans(seen) && BecomeHeir(seen, seen ^ kSleepers)) continue;
-      if (paused_ >= kPausesBetweenLooks) {
+      if (paused_ >= kPausesBetweenLooks || (paused_ == kFirstBackoff && HolderSeemsOff(seen))) {
         const Advice advice = Look(seen);
         if (looked_ns_ >= deadline_ns_) {
           if (LeaveToOthers(seen)) return false;
@@ -109,6 +110,13 @@ class Wait {
     if (is_busy_) NoteFetch(self_.turns, fetch_ticks);
   }
 
+  // By the pages alone, whether their leases have run out or not: reason enough to look.
+  bool HolderSeemsOff(uint32_t seen) const {
+    const lockhost_thread_view holder = WhatIsKnownOf(HolderName(seen), /*now_ns=*/0);
+    return Advise(ViewOf(seen, holder, lockhost_read_hint(&env_.pages, holder.vcpu, /*now_ns=*/0),
+                         IsHeldNatively(seen), /*stalled_ns=*/0)) == Advice::kPark;
+  }
+
   // Takes stock: who holds the lock, does it move, does the holder run.
   Advice Look(uint32_t seen) {
     const uint64_t now_ns = env_.platform->now_ns(env_.context);
@@ -134,15 +142,19 @@ class Wait {
     RingIfArmed(env_);
     waiting_.believed_state = lockhost_read_hint(&env_.pages, holder.vcpu, now_ns);
     const bool native = FollowMode(env_, now_ns);
-    const uint32_t state =
-        lockhost_expected_state(&env_.pages, holder.vcpu, waiting_.believed_state);
-    return Advise({.holder_state = state,
-                   .hints_are_prompt = lockhost_hints_are_prompt(&env_.pages) != 0,
-                   .holder_on_my_vcpu = holder.vcpu == vcpu_,
-                   .holder_may_sleep = holder_may_sleep_,
-                   .holder_is_native = native && IsHeldNatively(seen),
-                   .stalled_ns = now_ns - stalled_since_ns_,
-                   .holder_thread = holder.state});
+    return Advise(ViewOf(seen, holder, waiting_.believed_state, native,
+                         /*stalled_ns=*/now_ns - stalled_since_ns_));
+  }
+
+  WaitView ViewOf(uint32_t seen, const lockhost_thread_view& holder, uint32_t believed_state,
+                  bool native, uint64_t stalled_ns) const {
+    return {.holder_state = lockhost_expected_state(&env_.pages, holder.vcpu, believed_state),
+            .hints_are_prompt = lockhost_hints_are_prompt(&env_.pages) != 0,
+            .holder_on_my_vcpu = holder.vcpu == vcpu_,
+            .holder_may_sleep = holder_may_sleep_,
+            .holder_is_native = native && IsHeldNatively(seen),
+            .stalled_ns = stalled_ns,
+            .holder_thread = holder.state};
   }
 
   // The word names a vCPU, or a thread whose vCPU the thread page tells.
@@ -161,8 +173,11 @@ class Wait {
   }
 
   void BackOff() {
-    for (uint32_t i = 0; i < backoff_; ++i) env_.platform->pause(env_.context, &waiting_);
-    paused_ += backoff_;
+    // Not past the first look: until then nothing is known of how long a pause is.
+    const uint32_t until_look = looked_ns_ == 0 ? kPausesBetweenLooks - paused_ : UINT32_MAX;
+    const uint32_t pauses = backoff_ < until_look ? backoff_ : until_look;
+    for (uint32_t i = 0; i < pauses; ++i) env_.platform->pause(env_.context, &waiting_);
+    paused_ += pauses;
     if (at_once_ && began_ns_ == 0) return;
     backoff_ += LetsBe() ? backoff_ : backoff_ / 4 + 1;
   }

@@ -52,7 +52,7 @@ struct Waiter {
   }
 };
 
-constexpr int kPausesBeforeTheFirstLook = 40;
+constexpr int kPausesBeforeTheFirstLook = 16;
 
 TEST(ThreadStatesTest, AThreadsSlotSaysWhatItDoes) {
   const ThreadHost host;

@@ -20,7 +20,6 @@ inline constexpr uint32_t kMe = 0;
 inline constexpr uint32_t kHolder = 2;
 inline constexpr uint64_t kMyName = 7;
 inline constexpr uint32_t kSlots = 4;
-inline constexpr int kUntilFirstLook = 40;  // pauses: 1 us to 2 us, not longer
 inline constexpr uint32_t kFetch = 200;  // ticks, which are ns here
 
 // A world that moves only when the waiter pauses or sleeps.

@@ -45,7 +45,7 @@ TEST_F(SpinCoreTest, ParksAtOnceWhenTheHolderIsPreempted) {
   SetState(kHolder, LOCKHOST_RUN_STATE_PREEMPTED);
   lockhost_core_lock(&env_, &word_);
   EXPECT_EQ(sleeps_, 1);
-  EXPECT_LE(pauses_, kUntilFirstLook);
+  EXPECT_LE(pauses_, 10);
   EXPECT_EQ(word_while_asleep_, WithOrphans(HolderTag(kHolder), 1));
 }
 
@@ -129,7 +129,7 @@ TEST_F(SpinCoreTest, AMutexThatIsWrittenToIsWaitedForNoLonger) {
   HeldBy(kHolder);
   EXPECT_EQ(lockhost_core_mutex_lock_until(&env_, &word_, UINT64_MAX), 1);
   EXPECT_EQ(sleeps_, 1);
-  EXPECT_LT(pauses_, 5 * static_cast<int>(kBlindSpinNs / 1'000));
+  EXPECT_LT(pauses_, 4 * static_cast<int>(kBlindSpinNs / 1'000));
 }
 
 // Each look takes the cache line from the holder.
