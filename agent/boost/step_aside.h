@@ -9,10 +9,10 @@
 namespace lockhost::agent {
 
 // Keeps the booster off the CPU of whom it boosts. The kernel moves a thread that becomes real
-// time, and finds its CPU taken by another real-time thread, to one where it can run at once, and
-// there it stays: the fair scheduler takes its time to put the balance right. Boosts would drive
-// the vCPUs of a VM together, where they take the CPU from each other instead of from their
-// neighbours.
+// time, and finds its CPU taken by another real-time thread, to one where it can run at once; the
+// fair scheduler then moves others in return. A VM whose vCPUs are moved about has less of its
+// share (agent/README.md, "Measured"). Makes it half as often, not never: a CPU that a real-time
+// thread leaves fetches one that waits elsewhere.
 //
 // For the thread that makes it; not thread-safe.
 class StepAside {

@@ -61,7 +61,7 @@ class HealthService::Call final : public CallTag {
 
   void Proceed(bool ok) override {
     const Step step = std::exchange(step_, Step::kIdle);
-    // Of a call that was not accepted the end is not told; of any other it is, and here.
+    // Of a call that was accepted the end (over_) will be told, also where the server is closed.
     if (step == Step::kAccepting && !ok) return delete this;
     if (health_->closed_) return End();
     switch (step) {

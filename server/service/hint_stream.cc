@@ -52,7 +52,7 @@ HintStream::~HintStream() {
 void HintStream::Proceed(bool ok) {
   switch (std::exchange(step_, Step::kNone)) {
     case Step::kAccepting:
-      // Of a call that was not accepted the end is not told; of any other it is, and here.
+      // Of a call that was accepted the end (over_) will be told, also where the server is closed.
       return ok ? Accepted() : delete this;
     case Step::kWriting:
       --queue_->writing_;

@@ -80,7 +80,8 @@ class HostServer::WatchCall final : public CallTag {
     const bool closed = server_->server_.closed();
     switch (step_) {
       case Step::kAccepting:
-        // Of a call that was not accepted the end is not told; of any other it is, and here.
+        // Of a call that was accepted the end (over_) will be told, also where the server is
+        // closed.
         if (!ok) return delete this;
         return closed ? End() : Accepted();
       case Step::kSleeping:
