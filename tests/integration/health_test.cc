@@ -4,6 +4,9 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
+#include <memory>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -179,6 +182,36 @@ TEST_F(HealthTest, StreamsEndOnlyAfterHealthHasSaidSo) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   health->Finish(&status, &health_context);
   next();
+}
+
+// gRPC still has the operations of those that are accepted after the streams were ended.
+TEST(StopTest, StreamsThatComeMeanwhileDoNoHarm) {
+  for (int round = 0; round < 25; ++round) {
+    TestHost host;
+    const auto stub = v1::HintService::NewStub(host.Connect(host.VmSocket()));
+    v1::WatchHintsRequest request;
+    request.set_protocol_version(1);
+    struct Stream {
+      grpc::ClientContext context;
+      std::unique_ptr<grpc::ClientReader<v1::WatchHintsResponse>> reader;
+    };
+    std::vector<std::unique_ptr<Stream>> streams;
+    std::atomic<bool> stopped = false;
+    std::thread guest([&] {
+      while (!stopped && streams.size() < 200) {
+        streams.push_back(std::make_unique<Stream>());
+        streams.back()->reader = stub->WatchHints(&streams.back()->context, request);
+      }
+    });
+    std::this_thread::sleep_for(std::chrono::microseconds(200 * round));
+    host.StopServer();
+    stopped = true;
+    guest.join();
+    for (const auto& stream : streams) {
+      stream->context.TryCancel();
+      EXPECT_FALSE(stream->reader->Finish().ok());
+    }
+  }
 }
 
 }  // namespace

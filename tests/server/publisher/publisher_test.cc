@@ -36,6 +36,19 @@ TEST(PublisherTest, ServesStreamsThatOthersBringUntilItIsDrained) {
   for (const auto& guest : guests) EXPECT_TRUE(guest->end().has_value());
 }
 
+TEST(PublisherTest, AfterEachDrainNoStreamIsLeft) {
+  FakeTransport transport;
+  PublisherStats stats;
+  auto publisher = Publisher::Start({}, MonotonicClock(), &transport, &stats);
+  ASSERT_TRUE(publisher.ok()) << publisher.status();
+  for (int i = 0; i < 20; ++i) {
+    const auto guest = std::make_shared<FakeGuest>();
+    (*publisher)->AddStream(7, std::make_unique<FakeSink>(guest));
+    (*publisher)->Drain(5'000'000'000);
+    ASSERT_EQ(guest.use_count(), 1) << "the sink is there still, drain " << i;
+  }
+}
+
 TEST(PublisherTest, WhatCanWaitKeepsNobodyElseWaiting) {
   FakeTransport transport;
   PublisherStats stats;
