@@ -12,7 +12,9 @@
 namespace lockhost::agent {
 
 // What KVM itself counts, for the VMs that are followed: looked for when a VM's vCPUs are
-// first seen and when there are more of them, read every ten seconds. Not thread-safe.
+// first seen and when there are more of them, and, for as long as vCPUs are without it, again
+// after one second, after two more, four, and so on to once in about a minute: a VMM may open the
+// files after its vCPUs run. Read every ten seconds. Not thread-safe.
 class KvmStatsCollector {
  public:
   // `procfs` outlives the collector.
@@ -30,10 +32,13 @@ class KvmStatsCollector {
   struct Followed {
     std::unique_ptr<KvmStatsReader> reader;  // null: none to be had
     uint32_t looked_for_vcpus = 0;
+    uint64_t look_again_at_ns = 0;
+    uint64_t look_again_after_ns = 0;
     uint64_t read_at_ns = 0;
     KvmStatValues sums;
   };
-  void Look(const Vm& vm, Followed* followed);
+  static bool IsToLook(uint64_t now_ns, const Vm& vm, const Followed& followed);
+  void Look(uint64_t now_ns, const Vm& vm, Followed* followed);
 
   const Procfs* procfs_;
   std::map<uint64_t, Followed> vms_;

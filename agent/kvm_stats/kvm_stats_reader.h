@@ -54,6 +54,7 @@ class KvmStatsReader {
                                                               KvmStatsCounts& counts);
 
   absl::StatusOr<KvmStats> Read() const;
+  size_t vcpus() const { return files_.size(); }
 
  private:
   struct VcpuFile {
