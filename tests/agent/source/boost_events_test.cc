@@ -138,11 +138,12 @@ TEST_F(BoostEventsTest, ASleeperAsksForAHolderThatIsNotNext) {
   EXPECT_GT(Asked(), asked);
 }
 
+// Short rounds: other work of this machine may be next for a while.
 TEST_F(BoostEventsTest, ASleeperDoesNotAskForAHolderThatIsNext) {
   EXPECT_TRUE(Eventually([this] {
     const uint64_t asked = Asked();
-    for (int i = 0; i < 20; ++i) SleepAndWake();
-    return Asked() <= asked + 5;
+    for (int i = 0; i < 10; ++i) SleepAndWake();
+    return Asked() <= asked + 2;
   }));
 }
 
