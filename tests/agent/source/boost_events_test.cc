@@ -8,9 +8,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <memory>
 #include <set>
 
 #include "agent/bpf/shared.h"
@@ -51,6 +51,9 @@ class BoostEventsTest : public testing::Test {
     vms_ = static_cast<lh_vm*>(
         Map(source_->boost_feed()->vms_fd, sizeof(lh_vm) * LH_MAX_VMS, PROT_READ | PROT_WRITE));
     ASSERT_TRUE(table_ != MAP_FAILED && vms_ != MAP_FAILED);
+    ring_.reset(
+        ring_buffer__new(source_->boost_feed()->ring_fd, &BoostEventsTest::OnEvent, this, nullptr));
+    ASSERT_NE(ring_, nullptr);
     page_.slots[kHolder].report_word = kHeld;
     page_.slots[kHolder].awaited = 1;
     std::atomic_ref(vms_[vm_.vm_index].boost_from_ns).store(0);
@@ -72,10 +75,8 @@ class BoostEventsTest : public testing::Test {
     return __atomic_load_n(&slot(kHolder)->preemptions, __ATOMIC_RELAXED);
   }
   uint64_t Asked() {
-    const auto counters = source_->Counters();
-    return std::find_if(counters.begin(), counters.end(),
-                        [](const SourceCounter& counter) { return counter.id == "boosts_asked"; })
-        ->value;
+    ring_buffer__consume(ring_.get());
+    return events_;
   }
   // Boosts asked for in so many preemptions of the holder.
   uint64_t AskedIn(uint64_t preemptions) {
@@ -93,15 +94,19 @@ class BoostEventsTest : public testing::Test {
   }
 
   static int OnEvent(void* self, void* data, size_t) {
-    static_cast<BoostEventsTest*>(self)->cpus_.insert(static_cast<lh_boost_event*>(data)->cpu);
+    auto* test = static_cast<BoostEventsTest*>(self);
+    ++test->events_;
+    test->cpus_.insert(static_cast<lh_boost_event*>(data)->cpu);
     return 0;
   }
 
+  uint64_t events_ = 0;
   std::set<uint32_t> cpus_;  // that events spoke of
   alignas(64) ReportPage page_{};
   Spinner holder_{"holder"}, sibling_{"sibling"};
   const Procfs procfs_ = *Procfs::Open();
   std::unique_ptr<BpfSource> source_;
+  std::unique_ptr<ring_buffer, void (*)(ring_buffer*)> ring_{nullptr, &ring_buffer__free};
   VmRecord vm_{.vm_id = 1, .vm_index = 0, .key = 0, .process = {}, .generation = 1};
   const void* table_ = nullptr;
   lh_vm* vms_ = nullptr;
@@ -149,23 +154,17 @@ TEST_F(BoostEventsTest, ASleeperDoesNotAskForAHolderThatIsNext) {
 
 // The booster is to leave that CPU, lest the holder be moved to another.
 TEST_F(BoostEventsTest, TheCpuIsToldOfAHolderThatMayRunOnOthers) {
-  ring_buffer* ring =
-      ring_buffer__new(source_->boost_feed()->ring_fd, &BoostEventsTest::OnEvent, this, nullptr);
-  ASSERT_NE(ring, nullptr);
   sibling_.Sleep(true);  // it may be the one that always takes the holder's place
   const Spinner other("other");
   EXPECT_GE(AskedIn(kPreemptions), kMany);
-  ring_buffer__consume(ring);
   EXPECT_EQ(cpus_, std::set<uint32_t>{LH_NO_CPU}) << "it is bound to one";
   cpu_set_t all;
   memset(&all, 0xff, sizeof(all));
   ASSERT_EQ(sched_setaffinity(holder_.tid(), sizeof(all), &all), 0);
   AskedIn(1);  // an event may be on its way
-  ring_buffer__consume(ring);
   cpus_.clear();
-  EXPECT_TRUE(Eventually([&] { return ring_buffer__consume(ring) >= 0 && !cpus_.empty(); }));
+  ASSERT_TRUE(Eventually([this] { return Asked() > 0 && !cpus_.empty(); }));
   EXPECT_LT(*cpus_.rbegin(), static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_CONF)));
-  ring_buffer__free(ring);
 }
 
 // The sibling would spin for the holder on the CPU that the holder needs.
