@@ -22,8 +22,8 @@ namespace {
 
 constexpr uint64_t kNsPerSecond = 1'000'000'000;
 
-// Above whom it boosts, so that every boost can be ended. The short slice means nothing to a
-// real-time thread; it tells BPF that this one gives the CPU back at once.
+// The short slice means nothing to a real-time thread; it tells BPF that this one gives the CPU
+// back at once.
 absl::Status BecomeUrgent() {
   if (absl::Status brief = RequestShortSlice(); !brief.ok()) return brief;
   auto own = GetScheduling(0);
@@ -31,7 +31,7 @@ absl::Status BecomeUrgent() {
   SchedAttributes urgent = *own;
   urgent.flags = SCHED_FLAG_RESET_ON_FORK;
   urgent.policy = SCHED_FIFO;
-  urgent.priority = 2;
+  urgent.priority = kBoosterPriority;
   urgent.nice = 0;
   return SetScheduling(0, urgent);
 }
@@ -62,7 +62,6 @@ absl::StatusOr<std::unique_ptr<BoostThread>> BoostThread::Start(const BoostFeed&
   std::promise<absl::Status> started;
   self->thread_ = std::thread([&, raw = self.get()] {
     const absl::Status urgent = BecomeUrgent();
-    if (mechanism == BoostMechanism::kFifo) raw->step_aside_.emplace();
     started.set_value(urgent);
     if (urgent.ok()) raw->Run();
   });
@@ -146,7 +145,6 @@ int BoostThread::OnEvent(void* self, void* data, size_t size) {
   auto& thread = *static_cast<BoostThread*>(self);
   const auto* event = static_cast<const lh_boost_event*>(data);
   if (size < sizeof(*event)) return 0;
-  if (thread.step_aside_ && event->cpu != LH_NO_CPU) thread.step_aside_->From(event->cpu);
   thread.booster_->Request({.vm_id = event->vm_id,
                             .vm_index = event->vm_index,
                             .vcpu_id = event->vcpu_id,

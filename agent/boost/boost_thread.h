@@ -16,7 +16,6 @@
 #include "agent/boost/booster.h"
 #include "agent/boost/host_platform.h"
 #include "agent/boost/ledger.h"
-#include "agent/boost/step_aside.h"
 #include "agent/kernel/procfs.h"
 #include "common/clock.h"
 #include "common/unique_fd.h"
@@ -91,7 +90,6 @@ class BoostThread {
   UniqueFd timer_, epoll_;
   ring_buffer* ring_ = nullptr;
   bool stop_ = false;
-  std::optional<StepAside> step_aside_;  // the thread's own; null: what it does moves nobody
   std::array<std::array<std::atomic<uint64_t>, std::tuple_size_v<FigureWords>>, LH_MAX_VMS>
       published_{};
   std::thread thread_;

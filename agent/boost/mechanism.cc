@@ -34,7 +34,7 @@ SchedAttributes Boosted(BoostMechanism mechanism, const SchedAttributes& ordinar
   boosted.flags = SCHED_FLAG_RESET_ON_FORK;
   if (mechanism == BoostMechanism::kFifo) {
     boosted.policy = SCHED_FIFO;
-    boosted.priority = 1;
+    boosted.priority = kBoostedPriority;
     return boosted;
   }
   boosted.policy = ordinary.policy;

@@ -2,6 +2,7 @@
 #ifndef LOCKHOST_AGENT_BOOST_MECHANISM_H_
 #define LOCKHOST_AGENT_BOOST_MECHANISM_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,6 +25,12 @@ inline std::string_view NameOf(BoostMechanism mechanism) {
   return kBoostMechanismNames[static_cast<size_t>(mechanism)];
 }
 std::optional<BoostMechanism> BoostMechanismNamed(std::string_view name);
+
+// SCHED_FIFO priorities: the booster's is above whom it boosts, so that every boost can be ended.
+inline constexpr uint32_t kBoostedPriority = 1;
+inline constexpr uint32_t kBoosterPriority = 2;
+inline constexpr uint32_t kPassingPriority = 3;  // of a thread while it is being boosted
+inline constexpr uint32_t kUndoHelperPriority = 4;
 
 // Of a boosted thread whose ordinary attributes are these. Its children are never boosted.
 // REQUIRES: not kNone.

@@ -89,10 +89,25 @@ void ThreadControl::Forget(pid_t tid) {
   threads_.erase(thread);
 }
 
+// The kernel moves a thread that becomes real time, and finds its CPU taken by a real-time thread
+// that does not give way, to where it can run at once; the fair scheduler then moves others in
+// return, and in a VM whose vCPUs are moved about some have twice as much time as others. So it
+// passes the booster first: if they are on one CPU it is the booster that is moved. Not where the
+// booster has no other CPU to go to, for it has to end the boost.
+void ThreadControl::PassBooster(pid_t tid, const Changed& thread) const {
+  cpu_set_t own;
+  if (mechanism_ != BoostMechanism::kFifo || sched_getaffinity(0, sizeof(own), &own) != 0) return;
+  if (CPU_COUNT(&own) < 2) return;
+  SchedAttributes passing = Wanted(thread);
+  passing.priority = kPassingPriority;
+  SetScheduling(tid, passing).IgnoreError();  // what is wrong Apply() finds, too
+}
+
 absl::Status ThreadControl::Boost(pid_t tgid, pid_t tid) {
   const auto thread = Take(tgid, tid);
   if (!thread.ok()) return thread.status();
   (*thread)->boosted = true;
+  PassBooster(tid, **thread);
   absl::Status applied = Apply(tid);
   if (!applied.ok()) EndBoost(tid);
   return applied;

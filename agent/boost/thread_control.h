@@ -28,7 +28,8 @@ class ThreadControl {
 
   // NOT_FOUND: no such thread. FAILED_PRECONDITION: it is no ordinary thread.
   // RESOURCE_EXHAUSTED: the ledger is full. Else what the kernel said. The caller sees to it
-  // that the thread is of that process: there is no time to look.
+  // that the thread is of that process: there is no time to look. The calling thread may be moved
+  // to another CPU.
   absl::Status Boost(pid_t tgid, pid_t tid);
   // `surely_there`: there is no need to make sure that the tid is no other thread's by now.
   void EndBoost(pid_t tid, bool surely_there = false);
@@ -57,6 +58,7 @@ class ThreadControl {
   absl::StatusOr<Changed*> Take(pid_t tgid, pid_t tid);
   SchedAttributes Wanted(const Changed& thread) const;
   absl::Status Apply(pid_t tid);
+  void PassBooster(pid_t tid, const Changed& thread) const;
   bool HasGone(pid_t tid, const Changed& thread) const;
   void Forget(pid_t tid);
 

@@ -38,7 +38,7 @@ void CloseAllBut(int first, int second) {
   CloseAllBut(life, procfs->fd());
   if (auto own = GetScheduling(0); own.ok()) {
     SchedAttributes urgent = Boosted(BoostMechanism::kFifo, *own);
-    urgent.priority = 3;  // above the booster and whom it boosts
+    urgent.priority = kUndoHelperPriority;
     SetScheduling(0, urgent).IgnoreError();
   }
   char byte;

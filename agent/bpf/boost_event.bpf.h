@@ -131,7 +131,7 @@ static __always_inline void ask_boost(const struct lh_displaced *vcpu)
 	event->vm_index = vcpu->vm_index;
 	event->vcpu_id = vcpu->vcpu_id;
 	event->is_heir = !!(vcpu->told & LH_TELL_HEIR);
-	event->cpu = vcpu->told & LH_MAY_MOVE ? bpf_get_smp_processor_id() : LH_NO_CPU;
+	event->reserved = 0;
 	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
 	if (slot)
 		slot->recalled = vcpu->state_word;

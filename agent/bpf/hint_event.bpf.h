@@ -143,8 +143,6 @@ static __always_inline void tell_stopped(struct lh_binding *binding, struct lh_v
 
 	if (!vcpu.told)
 		return;
-	if (prev->nr_cpus_allowed > 1)
-		vcpu.told |= LH_MAY_MOVE;
 	here = last_here(LH_DISPLACED);
 	if (here && lockhost_state_of(state_word) == LOCKHOST_RUN_STATE_PREEMPTED &&
 	    is_brief(next)) {

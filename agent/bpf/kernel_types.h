@@ -52,7 +52,6 @@ struct task_struct {
 	int tgid; /* what user space calls the pid */
 	struct task_struct *group_leader;
 	uint64_t start_boottime;
-	int nr_cpus_allowed;
 	struct sched_entity se;
 	struct sched_info sched_info;
 	struct hlist_head preempt_notifiers; /* KVM's, while inside KVM_RUN; no one else's */

@@ -15,7 +15,6 @@
 #define LH_NO_VM 0xffffffffu
 /* vCPUs that are asked whether they wait for a preempted holder, some 30 ns each. */
 #define LH_MAX_SEARCHED 64u
-#define LH_NO_CPU 0xffffffffu
 
 /*
  * One VM, in the array `vms` at its vm_index. The first part is written by the agent, the
@@ -88,11 +87,8 @@ struct lh_agent_event {
 	uint32_t reserved;
 };
 
-/*
- * Who is to be told that an awaited vCPU has stopped; the booster of a holder or of an heir. And
- * whether that one may run on other CPUs than this.
- */
-enum lh_told { LH_TELL_GUEST = 1, LH_TELL_BOOSTER = 2, LH_TELL_HEIR = 4, LH_MAY_MOVE = 8 };
+/* Who is to be told that an awaited vCPU has stopped; the booster of a holder or of an heir. */
+enum lh_told { LH_TELL_GUEST = 1, LH_TELL_BOOSTER = 2, LH_TELL_HEIR = 4 };
 
 /* Per-CPU array `last_on_cpu`, each tid 0 for none. */
 enum lh_last_here {
@@ -122,7 +118,7 @@ struct lh_boost_event {
 	uint32_t vm_index;
 	uint32_t vcpu_id;
 	uint32_t is_heir; /* 0: a holder */
-	uint32_t cpu;     /* that it has just lost, if it may run on others, too; else LH_NO_CPU */
+	uint32_t reserved;
 };
 
 /* As HintEvent and InterestEntry of agent/channel/protocol.h. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <thread>
@@ -17,6 +18,7 @@
 #include "agent/boost/repayment.h"
 #include "agent/boost/thread_control.h"
 #include "agent/boost/undo_helper.h"
+#include "tests/agent/support/cpus.h"
 #include "tests/agent/support/eventually.h"
 #include "tests/agent/support/temp_dir.h"
 
@@ -80,6 +82,54 @@ TEST_F(RealThreadsTest, ChildrenOfABoostedThreadAreOrdinary) {
   std::thread([&] { policy = sched_getscheduler(0); }).join();
   control.EndBoost(tid);
   EXPECT_EQ(policy, SCHED_OTHER);
+}
+
+// From now on the calling thread has that CPU, as the booster may have its holder's.
+void TakeCpu(int cpu) {
+  BindToCpu(cpu);
+  SchedAttributes urgent = *GetScheduling(0);
+  urgent.policy = SCHED_FIFO;
+  urgent.priority = kBoosterPriority;
+  ASSERT_TRUE(SetScheduling(0, urgent).ok());
+}
+
+TEST_F(RealThreadsTest, OfTwoOnOneCpuTheBoosterIsMoved) {
+  SKIP_UNLESS_REAL_TIME();
+  if (sysconf(_SC_NPROCESSORS_ONLN) < 2) GTEST_SKIP() << "one CPU alone";
+  cpu_set_t first, all;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(all), &all), 0);
+  CPU_ZERO(&first);
+  CPU_SET(0, &first);
+  ASSERT_EQ(sched_setaffinity(spinner_.pid(), sizeof(first), &first), 0);
+  std::thread([&] {
+    ThreadControl control(BoostMechanism::kFifo, &ledger_, &procfs_);
+    TakeCpu(0);
+    sched_setaffinity(spinner_.pid(), sizeof(all), &all);
+    BindToCpu(-1);
+    ASSERT_EQ(sched_getcpu(), 0);
+    EXPECT_TRUE(control.Boost(spinner_.pid(), spinner_.pid()).ok());
+    EXPECT_NE(sched_getcpu(), 0);
+    EXPECT_EQ(spinner_.scheduling().priority, kBoostedPriority);
+  }).join();
+  EXPECT_EQ(spinner_.scheduling(), before_);
+}
+
+TEST_F(RealThreadsTest, ABoosterWithOneCpuKeepsIt) {
+  SKIP_UNLESS_REAL_TIME();
+  cpu_set_t first;
+  CPU_ZERO(&first);
+  CPU_SET(0, &first);
+  ASSERT_EQ(sched_setaffinity(spinner_.pid(), sizeof(first), &first), 0);
+  std::thread([&] {
+    ThreadControl control(BoostMechanism::kFifo, &ledger_, &procfs_);
+    TakeCpu(0);
+    const auto before = std::chrono::steady_clock::now();
+    EXPECT_TRUE(control.Boost(spinner_.pid(), spinner_.pid()).ok());
+    control.EndBoost(spinner_.pid());
+    EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::milliseconds(20))
+        << "it waited for whom it boosts";
+  }).join();
+  EXPECT_EQ(spinner_.scheduling(), before_);
 }
 
 TEST_F(RealThreadsTest, ARealTimeThreadIsLeftAlone) {

@@ -4,14 +4,11 @@
 // threads that stand in for vCPUs: the programs tell no difference.
 #include <bpf/libbpf.h>
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <cstring>
 #include <memory>
-#include <set>
 
 #include "agent/bpf/shared.h"
 #include "agent/source/bpf_source.h"
@@ -93,15 +90,12 @@ class BoostEventsTest : public testing::Test {
     EXPECT_TRUE(Eventually([&] { return Is(kSibling, LOCKHOST_RUN_STATE_RUNNING); }));
   }
 
-  static int OnEvent(void* self, void* data, size_t) {
-    auto* test = static_cast<BoostEventsTest*>(self);
-    ++test->events_;
-    test->cpus_.insert(static_cast<lh_boost_event*>(data)->cpu);
+  static int OnEvent(void* self, void*, size_t) {
+    ++static_cast<BoostEventsTest*>(self)->events_;
     return 0;
   }
 
   uint64_t events_ = 0;
-  std::set<uint32_t> cpus_;  // that events spoke of
   alignas(64) ReportPage page_{};
   Spinner holder_{"holder"}, sibling_{"sibling"};
   const Procfs procfs_ = *Procfs::Open();
@@ -150,21 +144,6 @@ TEST_F(BoostEventsTest, ASleeperDoesNotAskForAHolderThatIsNext) {
     for (int i = 0; i < 10; ++i) SleepAndWake();
     return Asked() <= asked + 2;
   }));
-}
-
-// The booster is to leave that CPU, lest the holder be moved to another.
-TEST_F(BoostEventsTest, TheCpuIsToldOfAHolderThatMayRunOnOthers) {
-  sibling_.Sleep(true);  // it may be the one that always takes the holder's place
-  const Spinner other("other");
-  EXPECT_GE(AskedIn(kPreemptions), kMany);
-  EXPECT_EQ(cpus_, std::set<uint32_t>{LH_NO_CPU}) << "it is bound to one";
-  cpu_set_t all;
-  memset(&all, 0xff, sizeof(all));
-  ASSERT_EQ(sched_setaffinity(holder_.tid(), sizeof(all), &all), 0);
-  AskedIn(1);  // an event may be on its way
-  cpus_.clear();
-  ASSERT_TRUE(Eventually([this] { return Asked() > 0 && !cpus_.empty(); }));
-  EXPECT_LT(*cpus_.rbegin(), static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_CONF)));
 }
 
 // The sibling would spin for the holder on the CPU that the holder needs.
