@@ -12,7 +12,7 @@ namespace {
 constexpr uint64_t kLookEveryNs = 50'000;
 
 // Of the time that passes, what surcharges may take at most: one part in so many of a CPU.
-constexpr uint64_t kSurchargePart = 5;
+constexpr uint64_t kSurchargePart = 3;
 
 bool IsHeir(const BoostRequest& request) { return request.asker == BoostAsker::kHeir; }
 

@@ -213,12 +213,12 @@ TEST_F(BoosterTest, WhatTheVmGainsByNotSleepingIsMadeUpForButIsNoBoostedTime) {
   EXPECT_EQ(platform_.charged_ns, 730 * kUs);
 }
 
-TEST_F(BoosterTest, AVmThatIsBoostedAllTheTimeOwesAFifthOfItAtMost) {
+TEST_F(BoosterTest, AVmThatIsBoostedAllTheTimeOwesAThirdOfItAtMost) {
   BoostLimits limits = kLimits;
   limits.surcharge_ns = 4'000 * kUs;
   Booster booster(limits, BoostMechanism::kFifo, &platform_, &log_);
   booster.AddVm(kVmId, kVm, 0);
-  for (int boost = 0; boost < 3; ++boost, now_ += 1'000 * kUs) {
+  for (int boost = 0; boost < 3; ++boost, now_ += 1'200 * kUs) {
     platform_.report = kHeld;
     booster.Request(Wish(), now_);
     Enter(LOCKHOST_RUN_STATE_RUNNING, now_);
@@ -226,7 +226,7 @@ TEST_F(BoosterTest, AVmThatIsBoostedAllTheTimeOwesAFifthOfItAtMost) {
     platform_.report = kHeld + 0x10000;
     booster.Look(now_ + 10 * kUs);
   }
-  EXPECT_EQ(platform_.charged_ns, 3 * 10 * kUs + 4'000 * kUs + 2 * 200 * kUs);
+  EXPECT_EQ(platform_.charged_ns, 3 * 10 * kUs + 4'000 * kUs + 2 * 400 * kUs);
 }
 
 TEST_F(BoosterTest, WhatNeverGotACpuCostsNothing) {
