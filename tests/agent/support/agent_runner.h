@@ -47,7 +47,7 @@ absl::Status CheckBpfSource();
 #define LOCKHOST_START_BPF_AGENT_OR_SKIP(name)                       \
   auto name##_or = AgentRunner::Start({.source = "bpf"});            \
   if (!name##_or.ok()) GTEST_SKIP() << name##_or.status().message(); \
-  auto& name = *name##_or
+  auto& name = *name##_or  // NOLINT(bugprone-macro-parentheses): a name that is declared
 
 // What a client holds of one VM.
 struct ClientVm {
