@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/boost/thread_control.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <cmath>
 #include <thread>
