@@ -54,7 +54,7 @@ class KvmStatsReader {
                                                               KvmStatsCounts& counts);
 
   absl::StatusOr<KvmStats> Read() const;
-  size_t vcpus() const { return files_.size(); }
+  size_t vcpus() const { return files_.size(); }  // that Read() tells of
 
  private:
   struct VcpuFile {

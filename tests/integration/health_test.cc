@@ -203,6 +203,7 @@ TEST(StopTest, StreamsThatComeMeanwhileDoNoHarm) {
         streams.back()->reader = stub->WatchHints(&streams.back()->context, request);
       }
     });
+    // At another moment each round: what is tried is a race.
     std::this_thread::sleep_for(std::chrono::microseconds(200 * round));
     host.StopServer();
     stopped = true;

@@ -84,51 +84,52 @@ TEST_F(RealThreadsTest, ChildrenOfABoostedThreadAreOrdinary) {
   EXPECT_EQ(policy, SCHED_OTHER);
 }
 
-// From now on the calling thread has that CPU, as the booster may have its holder's.
-void TakeCpu(int cpu) {
-  BindToCpu(cpu);
-  SchedAttributes urgent = *GetScheduling(0);
-  urgent.policy = SCHED_FIFO;
-  urgent.priority = kBoosterPriority;
-  ASSERT_TRUE(SetScheduling(0, urgent).ok());
+// Does so in a thread that has the first CPU, as the booster may have that of whom it boosts,
+// while the spinner waits for it there.
+template <typename Work>
+void InThePlaceOf(pid_t spinner, Work work) {
+  cpu_set_t first;
+  CPU_ZERO(&first);
+  CPU_SET(0, &first);
+  ASSERT_EQ(sched_setaffinity(spinner, sizeof(first), &first), 0);
+  std::thread([&] {
+    BindToCpu(0);
+    SchedAttributes urgent = *GetScheduling(0);
+    urgent.policy = SCHED_FIFO;
+    urgent.priority = kBoosterPriority;
+    ASSERT_TRUE(SetScheduling(0, urgent).ok());
+    work();
+  }).join();
 }
 
 TEST_F(RealThreadsTest, OfTwoOnOneCpuTheBoosterIsMoved) {
   SKIP_UNLESS_REAL_TIME();
   if (sysconf(_SC_NPROCESSORS_ONLN) < 2) GTEST_SKIP() << "one CPU alone";
-  cpu_set_t first, all;
+  cpu_set_t all;
   ASSERT_EQ(sched_getaffinity(0, sizeof(all), &all), 0);
-  CPU_ZERO(&first);
-  CPU_SET(0, &first);
-  ASSERT_EQ(sched_setaffinity(spinner_.pid(), sizeof(first), &first), 0);
-  std::thread([&] {
-    ThreadControl control(BoostMechanism::kFifo, &ledger_, &procfs_);
-    TakeCpu(0);
+  ThreadControl control(BoostMechanism::kFifo, &ledger_, &procfs_);
+  InThePlaceOf(spinner_.pid(), [&] {
     sched_setaffinity(spinner_.pid(), sizeof(all), &all);
     BindToCpu(-1);
     ASSERT_EQ(sched_getcpu(), 0);
     EXPECT_TRUE(control.Boost(spinner_.pid(), spinner_.pid()).ok());
     EXPECT_NE(sched_getcpu(), 0);
     EXPECT_EQ(spinner_.scheduling().priority, kBoostedPriority);
-  }).join();
+  });
+  control.EndBoost(spinner_.pid());
   EXPECT_EQ(spinner_.scheduling(), before_);
 }
 
 TEST_F(RealThreadsTest, ABoosterWithOneCpuKeepsIt) {
   SKIP_UNLESS_REAL_TIME();
-  cpu_set_t first;
-  CPU_ZERO(&first);
-  CPU_SET(0, &first);
-  ASSERT_EQ(sched_setaffinity(spinner_.pid(), sizeof(first), &first), 0);
-  std::thread([&] {
-    ThreadControl control(BoostMechanism::kFifo, &ledger_, &procfs_);
-    TakeCpu(0);
+  ThreadControl control(BoostMechanism::kFifo, &ledger_, &procfs_);
+  InThePlaceOf(spinner_.pid(), [&] {
     const auto before = std::chrono::steady_clock::now();
     EXPECT_TRUE(control.Boost(spinner_.pid(), spinner_.pid()).ok());
     control.EndBoost(spinner_.pid());
     EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::milliseconds(20))
         << "it waited for whom it boosts";
-  }).join();
+  });
   EXPECT_EQ(spinner_.scheduling(), before_);
 }
 

@@ -5,10 +5,12 @@
 #include <bpf/libbpf.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <memory>
+#include <string>
 
 #include "agent/bpf/shared.h"
 #include "agent/source/bpf_source.h"
@@ -27,6 +29,13 @@ constexpr uint32_t kHolder = 0, kSibling = 1, kElsewhere = 2;
 struct ReportPage {
   lockhost_report_header header;
   lockhost_report_slot slots[4];
+};
+
+// Other work of this machine hardly ever comes between.
+struct UrgentSpinner : Spinner {
+  explicit UrgentSpinner(const std::string& name) : Spinner(name) {
+    setpriority(PRIO_PROCESS, static_cast<id_t>(tid()), -20);
+  }
 };
 
 // A holder that somebody waits for, and another vCPU of its VM, on one CPU.
@@ -97,7 +106,7 @@ class BoostEventsTest : public testing::Test {
 
   uint64_t events_ = 0;
   alignas(64) ReportPage page_{};
-  Spinner holder_{"holder"}, sibling_{"sibling"};
+  UrgentSpinner holder_{"holder"}, sibling_{"sibling"};
   const Procfs procfs_ = *Procfs::Open();
   std::unique_ptr<BpfSource> source_;
   std::unique_ptr<ring_buffer, void (*)(ring_buffer*)> ring_{nullptr, &ring_buffer__free};
@@ -106,22 +115,21 @@ class BoostEventsTest : public testing::Test {
   lh_vm* vms_ = nullptr;
 };
 
-constexpr uint64_t kPreemptions = 40;
+// Other work of this machine may take CPU 0, so neither is all or nothing.
+constexpr uint64_t kPreemptions = 100;
 constexpr uint64_t kFew = kPreemptions / 4;
 constexpr uint64_t kMany = kPreemptions * 3 / 4;
 
 TEST_F(BoostEventsTest, WhoeverElseTakesItsCpu) {
   sibling_.Sleep(true);
-  const Spinner other("other");
+  const UrgentSpinner other("other");
   EXPECT_GE(AskedIn(kPreemptions), kMany);
 }
 
 TEST_F(BoostEventsTest, NotWhereAnotherVcpuOfTheVmTakesIt) {
-  // Other work of this machine may take CPU 0, too; but not for ever.
-  const auto few_are_asked_for = [this] { return AskedIn(kPreemptions) <= kFew; };
-  EXPECT_TRUE(Eventually(few_are_asked_for));
+  EXPECT_LE(AskedIn(kPreemptions), kFew);
   page_.slots[kSibling].waits_for = kHolder + 1;
-  EXPECT_TRUE(Eventually(few_are_asked_for)) << "it wants the lock itself, and will go to sleep";
+  EXPECT_LE(AskedIn(kPreemptions), kFew) << "it wants the lock itself, and will go to sleep";
 }
 
 TEST_F(BoostEventsTest, UnlessSomebodyWaitsOnAThird) {
@@ -130,25 +138,22 @@ TEST_F(BoostEventsTest, UnlessSomebodyWaitsOnAThird) {
 }
 
 TEST_F(BoostEventsTest, ASleeperAsksForAHolderThatIsNotNext) {
-  const Spinner others[] = {Spinner("other"), Spinner("another")};
+  const UrgentSpinner others[] = {UrgentSpinner("other"), UrgentSpinner("another")};
   std::atomic_ref(page_.slots[kHolder].awaited).store(0);
   const uint64_t asked = Asked();
   for (int i = 0; i < 20; ++i) SleepAndWake();
   EXPECT_GT(Asked(), asked);
 }
 
-// Short rounds: other work of this machine may be next for a while.
 TEST_F(BoostEventsTest, ASleeperDoesNotAskForAHolderThatIsNext) {
-  EXPECT_TRUE(Eventually([this] {
-    const uint64_t asked = Asked();
-    for (int i = 0; i < 10; ++i) SleepAndWake();
-    return Asked() <= asked + 2;
-  }));
+  const uint64_t asked = Asked();
+  for (int i = 0; i < 40; ++i) SleepAndWake();
+  EXPECT_LE(Asked(), asked + 10);
 }
 
 // The sibling would spin for the holder on the CPU that the holder needs.
 TEST_F(BoostEventsTest, ARecallEndsWhenASiblingGetsTheHoldersCpu) {
-  const Spinner others[] = {Spinner("other"), Spinner("another")};
+  const UrgentSpinner others[] = {UrgentSpinner("other"), UrgentSpinner("another")};
   uint64_t recalled = 0;  // state word of the holder, while it was to be run again at once
   int taken_back = 0, looks = 0;
   EXPECT_TRUE(Eventually([&] {
